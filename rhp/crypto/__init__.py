@@ -1,0 +1,1 @@
+"""Suites, key exchange, PRF, signatures and key material of IKEv2 and ESP."""

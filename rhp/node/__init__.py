@@ -1,0 +1,1 @@
+"""The daemon: joins the engine, the data plane and the edges."""

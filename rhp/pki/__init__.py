@@ -1,0 +1,1 @@
+"""Certificates: identities, path validation, and the small CA behind `rhp keygen`."""
