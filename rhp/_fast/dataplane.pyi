@@ -1,0 +1,152 @@
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Literal, Self
+
+from rhp._fast.params import Encapsulation as Encapsulation
+from rhp._fast.params import PortKind as PortKind
+from rhp._fast.params import SaParams as SaParams
+from rhp._fast.params import Selector as Selector
+
+IkeEvent = tuple[Literal["ike"], str, int, str, int, bytes]
+UnknownSpiEvent = tuple[Literal["unknown-spi"], int, str, int, str, int]
+SaLimitEvent = tuple[Literal["sa-limit"], int, str]
+FirstInboundEvent = tuple[Literal["first-inbound"], int]
+NoSaEvent = tuple[Literal["no-sa"], int]
+TapLostEvent = tuple[Literal["tap-lost"], int, int]
+NatMovedEvent = tuple[Literal["nat-moved"], int, str, int]
+Event = IkeEvent | UnknownSpiEvent | SaLimitEvent | FirstInboundEvent | NoSaEvent | TapLostEvent | NatMovedEvent
+
+TAP_PORT: int
+
+class DataPlane:
+    """Lanes, hub and security associations: the packet path behind one small Python face.
+
+    Every call is for one control thread (asyncio's); none of them touches a packet or waits longer than the lanes
+    need to read their mailbox (well under a millisecond). IP addresses are text. Hub ports are small integers; port 0 is the TAP.
+    Errors: ValueError for a value that cannot be (bad address, key length, unknown suite, a full table),
+    KeyError for a port or SPI that is not there, RuntimeError for a call in the wrong state, OSError from the system.
+    """
+
+    event_fd: int
+    """An eventfd: readable while events wait; `poll_events` clears it. Owned by this object."""
+    lanes: int
+    running: bool
+
+    def __init__(self, lanes: int = 1) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+
+    def poll_events(self, limit: int = 256) -> list[Event]:
+        """Up to `limit` events, oldest first; never blocks.
+
+        ("ike", remote_ip, remote_port, local_ip, local_port, data): what came behind the non-ESP marker, marker stripped.
+        ("unknown-spi", spi, remote_ip, remote_port, local_ip, local_port): rate-limited; ports are 0 for protocol 50.
+        ("sa-limit", spi_in, reason): "sequence" once before an outbound SA runs out of numbers, "exhausted" when it has.
+        ("first-inbound", spi_in): the first authenticated packet of an inbound SA.
+        ("no-sa", port): traffic for a port without an active outbound SA, rate-limited.
+        ("tap-lost", lane, errno): the TAP vanished under a lane, which goes on with its sockets.
+        ("nat-moved", spi_in, ip, port): an authenticated packet came from another address; outbound stays as is.
+        """
+
+    def attach_tap(self, lane: int, fd: int, mac: bytes) -> None:
+        """Give a lane its TAP queue (IFF_TAP|IFF_NO_PI, no vnet header); `mac` is the interface's own address.
+
+        The descriptor is duplicated and set non-blocking. Only while stopped.
+        """
+
+    def attach_udp(self, lane: int, fd: int, family: int) -> None:
+        """Give a lane its bound NAT-T socket of AF_INET or AF_INET6; with several lanes they form a SO_REUSEPORT group.
+
+        The descriptor is duplicated; it delivers ESP, and IKE behind the non-ESP marker (RFC 3948). Only while stopped.
+        """
+
+    def attach_raw(self, lane: int, fd: int, family: int) -> None:
+        """Give a lane a raw socket of protocol 50. Only while stopped."""
+
+    def start(self) -> None:
+        """Start the lanes' threads. RuntimeError when they run already."""
+
+    def stop(self) -> None:
+        """Stop and join the threads; SAs, ports and descriptors stay for the next start. Safe twice."""
+
+    def close(self) -> None:
+        """Stop, then free SAs and descriptors. Safe twice; nothing else works afterwards."""
+
+    def allocate_spi(self) -> int:
+        """A random inbound SPI >= 256 that no live SA uses; `spi % lanes` is the lane that will open its packets."""
+
+    def add_port(
+        self,
+        kind: PortKind,
+        *,
+        pseudo_mac: bytes | None = None,
+        isolate_group: int = 0,
+        mss: int = 0,
+        local_ts: Sequence[Selector] = (),
+        remote_ts: Sequence[Selector] = (),
+    ) -> int:
+        """Make a hub port (one child lineage of one peer) and return its number, >= 1.
+
+        An "ip" port needs `pseudo_mac`; its selectors say what may pass, and ARP/ND proxy answers for `remote_ts`.
+        Ports of one `isolate_group` > 0 never see each other. `mss` > 0 clamps TCP SYNs in both directions; IPv6 gets
+        20 less, as its header is that much longer.
+        """
+
+    def remove_port(self, port: int) -> None:
+        """Take the port away with its SAs, learned MACs and neighbours. KeyError when it is not there."""
+
+    def install(self, sa: SaParams) -> None:
+        """Publish a pair of SAs to all lanes. ValueError on a key or suite that does not fit, or a live `spi_in`."""
+
+    def retire(self, spi_in: int) -> None:
+        """Take a pair away; outbound falls back to the newest active one that remains.
+
+        Returns after every lane has let go of it.
+        """
+
+    def migrate(
+        self, spi_in: int, local: tuple[str, int], remote: tuple[str, int], encapsulation: Encapsulation
+    ) -> None:
+        """Send through another path from now on; `local` and `remote` are (ip, port)."""
+
+    def activate(self, spi_in: int) -> None:
+        """Allow outbound use of a pair that was installed with `outbound_active=False`."""
+
+    def set_hub(
+        self,
+        *,
+        mac_ageing: int = 600,
+        isolate: bool = False,
+        arp_proxy: bool = True,
+        static: Sequence[tuple[bytes, int]] = (),
+    ) -> None:
+        """Set the hub's behaviour: seconds until a learned MAC is forgotten, peers kept apart, proxies, fixed MACs.
+
+        `static` replaces the static entries as a whole.
+        """
+
+    def add_neighbour(self, ip: str, mac: bytes, port: int) -> None:
+        """Answer ARP or ND for `ip` with `mac`, which lives behind `port`. Replaces an older entry of the address."""
+
+    def remove_neighbour(self, ip: str) -> None:
+        """Forget the address; KeyError when it is not there."""
+
+    def macs(self) -> list[tuple[bytes, int, float]]:
+        """The hub's live table: (mac, port, seconds since last seen; 0.0 for a static entry)."""
+
+    def counters(self) -> dict[str, int]:
+        """Every counter by name, summed over the lanes: totals and one per drop reason."""
+
+    def lane_counters(self, lane: int) -> dict[str, int]:
+        """The same names for one lane."""
+
+    def sa_counters(self, spi_in: int) -> dict[str, int]:
+        """packets_in, bytes_in, packets_out, bytes_out, last_in_ns (CLOCK_MONOTONIC; 0 = never), last_out_ns, sequence,
+        replay_drops, auth_drops. Bytes are inner payload bytes. Read without stopping a lane.
+        """
+
+    def port_counters(self, port: int) -> dict[str, int]:
+        """packets_in, bytes_in, packets_out, bytes_out, drops."""
