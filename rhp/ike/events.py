@@ -1,0 +1,180 @@
+"""What happened, typed: the engine emits these and the node logs, counts and reacts. No event carries a secret.
+
+`ike_id` and `child_id` name lineages: they stay the same when an SA is rekeyed. `reason` is a kebab-case name from the
+vocabulary of the counters; `detail` is a sentence for people.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from rhp.ike.config import Mode
+from rhp.ike.errors import Fault
+from rhp.ike.path import Path
+from rhp.wire.identity import Identity
+from rhp.wire.ts import TrafficSelector
+
+Role = Literal["initiator", "responder"]
+
+
+@dataclass(frozen=True, slots=True)
+class StateChanged:
+    """An IKE SA went from one state of `rhp.ike.states` to another; `connection` is empty while it is not known."""
+
+    ike_id: int
+    connection: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeEstablished:
+    """Both sides are authenticated; `role` is ours."""
+
+    ike_id: int
+    connection: str
+    role: Role
+    peer: Identity
+    path: Path
+    suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeRekeyed:
+    """The IKE SA has new SPIs and keys; its children moved with it."""
+
+    ike_id: int
+    connection: str
+    role: Role
+    suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeClosed:
+    """An established IKE SA ended, with all its children. A node that keeps the connection up starts it again."""
+
+    ike_id: int
+    connection: str
+    peer: Identity
+    reason: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class ChildEstablished:
+    """The first pair of a Child SA lineage is installed."""
+
+    child_id: int
+    ike_id: int
+    connection: str
+    child_name: str
+    peer: Identity
+    mode: Mode
+    spi_in: int
+    spi_out: int
+    suite: str
+    local_ts: tuple[TrafficSelector, ...]
+    remote_ts: tuple[TrafficSelector, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRekeyed:
+    """A lineage has a new pair; the pair whose inbound SPI is `old_spi_in` goes soon."""
+
+    child_id: int
+    ike_id: int
+    connection: str
+    child_name: str
+    old_spi_in: int
+    spi_in: int
+    spi_out: int
+    suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChildClosed:
+    """A Child SA lineage ended."""
+
+    child_id: int
+    ike_id: int
+    connection: str
+    child_name: str
+    reason: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class ChildFailed:
+    """A Child SA could not be made; its IKE SA lives on. `child_name` is empty when the peer asked for one we lack."""
+
+    ike_id: int
+    connection: str
+    child_name: str
+    reason: str
+    detail: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class AuthenticationFailed:
+    """One side could not prove who it is, or is not whom the other expects.
+
+    `peer` is the identity that the peer claimed, or None while it has not told one. `fault` PEER: we refused the
+    peer. Otherwise the peer refused us, or our guard could not prove our own identity (LOCAL).
+    """
+
+    ike_id: int
+    connection: str
+    role: Role
+    peer: Identity | None
+    path: Path
+    reason: str
+    detail: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class InitiationFailed:
+    """An IKE SA that we began did not come up (also after AuthenticationFailed); the node may try again."""
+
+    ike_id: int
+    connection: str
+    reason: str
+    detail: str
+    fault: Fault
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRefused:
+    """A handshake that a peer began did not come up."""
+
+    ike_id: int
+    connection: str
+    path: Path
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathChanged:
+    """An authenticated message showed that the peer's address or port moved (RFC 7296 section 2.23)."""
+
+    ike_id: int
+    connection: str
+    old: Path
+    new: Path
+
+
+Event = (
+    StateChanged
+    | IkeEstablished
+    | IkeRekeyed
+    | IkeClosed
+    | ChildEstablished
+    | ChildRekeyed
+    | ChildClosed
+    | ChildFailed
+    | AuthenticationFailed
+    | InitiationFailed
+    | HandshakeRefused
+    | PathChanged
+)
