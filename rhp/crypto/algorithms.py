@@ -1,0 +1,173 @@
+"""The registries of algorithms: what exists here, by number and by name in swanctl's notation.
+
+Sizes are in octets unless the name says bits. What is offered by default is a decision of its own and stands in `proposal.py`.
+Numbers are those of the IKEv2 registry (RFC 7296 section 3.3.2 and its successors).
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+
+from rhp.crypto.errors import UnknownAlgorithm
+
+
+@dataclass(frozen=True, slots=True)
+class Encryption:
+    """An encryption algorithm with one key length; shared by IKE and ESP.
+
+    `salt_bytes` follow the key in the key material and begin every nonce; `iv_bytes` travel in each packet; `block_bytes` is the
+    alignment that padding has to reach; `icv_bytes` is 0 unless the algorithm authenticates too (`aead`).
+    `key_length` is the transform's Key Length attribute, None for ciphers of one size (RFC 7296 section 3.3.5).
+    """
+
+    name: str
+    id: int
+    key_bits: int
+    salt_bytes: int
+    iv_bytes: int
+    block_bytes: int
+    icv_bytes: int
+    aead: bool
+
+    @property
+    def key_bytes(self) -> int:
+        """The octets of the key proper, without the salt."""
+        return self.key_bits // 8
+
+    @property
+    def material_bytes(self) -> int:
+        """The octets this algorithm takes from the key material: the key and the salt."""
+        return self.key_bits // 8 + self.salt_bytes
+
+    @property
+    def key_length(self) -> int | None:
+        """The Key Length attribute in bits, or None where the attribute is forbidden."""
+        return None if self.id in _FIXED_KEY_IDS else self.key_bits
+
+
+@dataclass(frozen=True, slots=True)
+class Integrity:
+    """An HMAC cut to `icv_bytes`; `hash` is hashlib's name of the hash (RFC 2404, RFC 4868)."""
+
+    name: str
+    id: int
+    key_bytes: int
+    icv_bytes: int
+    hash: str
+
+    def tag(self, key: bytes, data: bytes) -> bytes:
+        """Return the integrity check value of `data`, `icv_bytes` long."""
+        return hmac.digest(key, data, self.hash)[: self.icv_bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Prf:
+    """A pseudo-random function: an HMAC with its whole output, which is also its preferred key size."""
+
+    name: str
+    id: int
+    output_bytes: int
+    hash: str
+
+    def prf(self, key: bytes, data: bytes) -> bytes:
+        """Return `prf(key, data)`, `output_bytes` long."""
+        return hmac.digest(key, data, self.hash)
+
+    def prf_plus(self, key: bytes, seed: bytes, length: int) -> bytes:
+        """Return the first `length` octets of `prf+(key, seed)` (RFC 7296 section 2.13); ValueError past 255 rounds."""
+        if length > 255 * self.output_bytes:
+            raise ValueError("prf+ is not defined for more than 255 rounds")
+        blocks = [b""]
+        for counter in range(1, -(-length // self.output_bytes) + 1):
+            blocks.append(hmac.digest(key, blocks[-1] + seed + bytes((counter,)), self.hash))
+        return b"".join(blocks)[:length]
+
+
+_FIXED_KEY_IDS = frozenset({3, 28})
+_AES_BITS = (128, 192, 256)
+
+
+def _encryptions() -> tuple[Encryption, ...]:
+    table = []
+    for bits in _AES_BITS:
+        for number, icv in ((20, 16), (19, 12), (18, 8)):
+            table.append(Encryption(f"aes{bits}gcm{icv}", number, bits, 4, 8, 1, icv, True))
+        for number, icv in ((16, 16), (15, 12), (14, 8)):
+            table.append(Encryption(f"aes{bits}ccm{icv}", number, bits, 3, 8, 1, icv, True))
+        table.append(Encryption(f"aes{bits}", 12, bits, 0, 16, 16, 0, False))
+        table.append(Encryption(f"aes{bits}ctr", 13, bits, 4, 8, 1, 0, False))
+    table.append(Encryption("chacha20poly1305", 28, 256, 4, 8, 1, 16, True))
+    table.append(Encryption("3des", 3, 192, 0, 8, 8, 0, False))
+    return tuple(table)
+
+
+ENCRYPTIONS = _encryptions()
+"""Every encryption algorithm implemented, legacy ones included."""
+
+INTEGRITIES = (
+    Integrity("sha256", 12, 32, 16, "sha256"),
+    Integrity("sha384", 13, 48, 24, "sha384"),
+    Integrity("sha512", 14, 64, 32, "sha512"),
+    Integrity("sha1", 2, 20, 12, "sha1"),
+)
+"""Every integrity algorithm implemented."""
+
+PRFS = (
+    Prf("prfsha256", 5, 32, "sha256"),
+    Prf("prfsha384", 6, 48, "sha384"),
+    Prf("prfsha512", 7, 64, "sha512"),
+    Prf("prfsha1", 2, 20, "sha1"),
+)
+"""Every pseudo-random function implemented."""
+
+KEY_EXCHANGES = {
+    "x25519": 31,
+    "x448": 32,
+    "ecp256": 19,
+    "ecp384": 20,
+    "ecp521": 21,
+    "ecp256bp": 28,
+    "ecp384bp": 29,
+    "ecp512bp": 30,
+    "modp2048": 14,
+    "modp3072": 15,
+    "modp4096": 16,
+    "modp1024": 2,
+    "modp1536": 5,
+}
+"""Every key exchange method implemented, swanctl's name to its number."""
+
+KEY_EXCHANGE_NAMES = {number: name for name, number in KEY_EXCHANGES.items()}
+"""The same the other way round."""
+
+_ENCRYPTION_BY_ID = {(item.id, item.key_length): item for item in ENCRYPTIONS}
+_INTEGRITY_BY_ID = {item.id: item for item in INTEGRITIES}
+_PRF_BY_ID = {item.id: item for item in PRFS}
+
+
+def encryption(number: int, key_bits: int | None) -> Encryption:
+    """Return the algorithm of a transform; `key_bits` is its Key Length attribute, None when absent.
+
+    Raises `UnknownAlgorithm` also when a key length is missing, superfluous or not one of the algorithm's.
+    """
+    try:
+        return _ENCRYPTION_BY_ID[number, key_bits]
+    except KeyError:
+        raise UnknownAlgorithm(f"encryption algorithm {number} with key length {key_bits}") from None
+
+
+def integrity(number: int) -> Integrity:
+    """Return the integrity algorithm of this number or raise `UnknownAlgorithm`."""
+    try:
+        return _INTEGRITY_BY_ID[number]
+    except KeyError:
+        raise UnknownAlgorithm(f"integrity algorithm {number}") from None
+
+
+def prf(number: int) -> Prf:
+    """Return the pseudo-random function of this number or raise `UnknownAlgorithm`."""
+    try:
+        return _PRF_BY_ID[number]
+    except KeyError:
+        raise UnknownAlgorithm(f"pseudo-random function {number}") from None
