@@ -1,0 +1,76 @@
+"""iperf3 between two namespaces: one server for one test, the client's JSON as numbers."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rhp.lab.errors import LabError, NotReached
+from rhp.lab.namespace import Namespace
+from rhp.lab.process import Background, wait_until
+from rhp.lab.programs import find
+
+
+@dataclass(frozen=True, slots=True)
+class TcpResult:
+    """What arrived: gigabits per second at the receiver, and how many segments the sender repeated."""
+
+    gbps: float
+    retransmits: int
+
+
+@dataclass(frozen=True, slots=True)
+class UdpResult:
+    """What arrived: thousands of packets per second at the receiver, and the share that was lost, 0 to 1."""
+
+    kpps: float
+    lost: float
+
+
+class Iperf3:
+    """An iperf3 server in `server`, listening on `address`; each test starts one client in `client`."""
+
+    def __init__(self, client: Namespace, server: Namespace, address: str, log: Path, port: int = 5201) -> None:
+        self._client = client
+        self._address = address
+        self._port = str(port)
+        self._program = find("iperf3")
+        command = [self._program, "-s", "-B", address, "-p", self._port, "--forceflush"]
+        self._server: Background = server.start(command, log)
+        try:
+            wait_until(lambda: "Server listening" in self._server.tail(), 5, "iperf3's server listening")
+        except NotReached:
+            said = self._server.tail()
+            self.stop()
+            raise LabError(f"iperf3's server did not start: {said}") from None
+
+    def stop(self) -> None:
+        """End the server."""
+        self._server.stop()
+
+    def tcp(self, seconds: int = 3, streams: int = 1, omit: int = 0) -> TcpResult:
+        """Send TCP for `seconds` on `streams` connections, after `omit` seconds that do not count."""
+        end = self._run(seconds + omit, ["-t", str(seconds), "-O", str(omit), "-P", str(streams)])
+        received, sent = end["sum_received"], end["sum_sent"]
+        return TcpResult(float(received["bits_per_second"]) / 1e9, int(sent.get("retransmits", 0)))
+
+    def udp(self, seconds: int = 3, size: int = 64) -> UdpResult:
+        """Send UDP datagrams with `size` bytes of payload as fast as it goes, for `seconds`."""
+        end = self._run(seconds, ["-u", "-b", "0", "-l", str(size), "-t", str(seconds)])
+        total = end["sum"]
+        packets, lost = int(total["packets"]), int(total["lost_packets"])
+        arrived = max(packets - lost, 0)
+        return UdpResult(arrived / float(total["seconds"]) / 1e3, lost / packets if packets else 1.0)
+
+    def _run(self, seconds: int, options: list[str]) -> dict[str, Any]:
+        """Run one client and return its `end` object; raises `LabError` with iperf3's own words."""
+        command = [self._program, "-c", self._address, "-p", self._port, "-J", "--connect-timeout", "5000", *options]
+        said = self._client.run(command, timeout=seconds + 20, check=False)
+        try:
+            report = json.loads(said)
+        except json.JSONDecodeError:
+            raise LabError(f"iperf3 did not answer in JSON: {said[:300]}") from None
+        if "error" in report:
+            raise LabError(f"iperf3: {report['error']}")
+        end: dict[str, Any] = report["end"]
+        return end

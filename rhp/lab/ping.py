@@ -1,0 +1,54 @@
+"""ping and ping6, with their answers as numbers."""
+
+import re
+from dataclasses import dataclass
+
+from rhp.lab.namespace import Namespace
+from rhp.lab.programs import find
+
+COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) received")
+EACH = re.compile(r"time=([\d.]+) ms")
+
+
+@dataclass(frozen=True, slots=True)
+class PingResult:
+    """How many were sent and answered, and the round trips in milliseconds, in order."""
+
+    sent: int
+    received: int
+    times_ms: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float | None:
+        """The median round trip in milliseconds; None when nothing came back."""
+        return sorted(self.times_ms)[len(self.times_ms) // 2] if self.times_ms else None
+
+
+def ping(
+    namespace: Namespace,
+    address: str,
+    *,
+    count: int = 3,
+    interval: float = 0.1,
+    wait: float = 1.0,
+    size: int = 56,
+    fragment: bool = True,
+    source: str | None = None,
+) -> PingResult:
+    """Ping `address` from inside `namespace`; `size` is the payload in bytes, `wait` the patience for each in seconds.
+
+    With `fragment` off the packets carry DF, and one that does not fit is not sent. Losing every packet is an answer,
+    not an error; raises `ProgramMissing`, or `CommandFailed` when ping itself hangs.
+    """
+    command = [find("ping"), "-n", "-c", str(count), "-i", str(interval), "-W", str(wait), "-s", str(size)]
+    command += [] if fragment else ["-M", "do"]
+    command += ["-I", source] if source else []
+    said = namespace.run([*command, address], timeout=count * (interval + wait) + 10, check=False)
+    counts = COUNTS.search(said)
+    sent, received = (int(counts[1]), int(counts[2])) if counts else (0, 0)
+    return PingResult(sent, received, tuple(float(value) for value in EACH.findall(said)))
+
+
+def reaches(namespace: Namespace, address: str, *, tries: int = 10, source: str | None = None) -> bool:
+    """True as soon as one ping comes back; each try is patient for half a second."""
+    return any(ping(namespace, address, count=1, wait=0.5, source=source).received for _ in range(tries))

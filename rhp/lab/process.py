@@ -1,0 +1,82 @@
+"""One process in the background: started with its output in a file, ended by its own id and nothing wider."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rhp.lab.errors import NotReached
+
+
+class Background:
+    """A program that runs beside us, in a session of its own; its standard output and error go to `log`."""
+
+    def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.command = tuple(command)
+        self.log = log
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **environment} if environment else None,
+            )
+
+    @property
+    def pid(self) -> int:
+        """The process id; it stays ours (a zombie at least) until `stop` or `wait` has collected it."""
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """The exit status, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def tail(self, lines: int = 30) -> str:
+        """The last lines it wrote, for error messages."""
+        with contextlib.suppress(FileNotFoundError):
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; silently nothing when it has ended."""
+        self._process.send_signal(number)
+
+    def wait(self, timeout: float) -> int:
+        """Wait `timeout` seconds for its end and return its status; raises `NotReached` with its last lines."""
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise NotReached(f"`{' '.join(self.command)}` still runs after {timeout:g} s:\n{self.tail()}") from None
+
+    def stop(self, timeout: float = 5.0) -> int:
+        """Ask it to end, then kill it after `timeout` seconds; returns its status. Safe to call twice."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+        return self._process.wait()
+
+    def resident_bytes(self) -> int:
+        """The memory it holds in RAM (VmRSS), in bytes; 0 once it has ended."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
+                if line.startswith("VmRSS:"):
+                    return int(line.split()[1]) * 1024
+        return 0
+
+
+def wait_until(condition: Callable[[], object], timeout: float, what: str, every: float = 0.05) -> None:
+    """Call `condition` until it is true; raises `NotReached` naming `what` after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise NotReached(f"{what} did not happen within {timeout:g} s")
+        time.sleep(every)
