@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import Answer, Question
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionSecrets:
-    """What the guard holds for one connection; paths are absolute, `psk` is the key itself when it stands in the configuration."""
-
-    connection: str
-    local_id: tuple[int, bytes] | None = None
-    remote_id: str = "%any"
-    psk: bytes | None = None
-    psk_file: str | None = None
-    key_file: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GuardPolicy:
-    """What the guard allows: the secrets of each connection and the interface names that are ours."""
-
-    connections: tuple[ConnectionSecrets, ...] = ()
-    interfaces: tuple[str, ...] = ("rhp0",)
-
-
 class LocalGuard:
-    """Answers in this process. Make it from a policy; it loads the secrets at once and raises `SecretsError` listing every mistake."""
+    """Answers in this process; loads the secrets at once and raises `SecretsError` (`.problems`: every mistake, one sentence each)."""
 
     def __init__(self, policy: GuardPolicy) -> None:
         raise NotImplementedError
 
     async def ask(self, question: Question) -> Answer:
         """Answer one question."""
+        raise NotImplementedError
+
+    def update(self, policy: GuardPolicy) -> None:
+        """Take over another policy's secrets and names; raises `SecretsError` and changes nothing when one is wrong."""
         raise NotImplementedError
