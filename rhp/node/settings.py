@@ -37,7 +37,7 @@ class InterfaceSettings:
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """The virtual hub. `mac_ageing` in seconds; `mss_clamp` "auto" follows the suite, False is off, a number is the MSS in octets."""
+    """The virtual hub. `mac_ageing` in seconds; `mss_clamp` "auto" follows the suite, False is off, else octets."""
 
     mac_ageing: int = 600
     isolate: bool = False
