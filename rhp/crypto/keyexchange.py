@@ -1,10 +1,24 @@
-"""Key exchange: an ephemeral key pair, and the secret it shares with the peer's public value."""
+"""Key exchange: an ephemeral key pair, and the secret it shares with the peer's public value.
+
+Public values travel as the KE payload wants them: X25519 and X448 as 32 and 56 octets (RFC 8031), curves as x and y without a
+leading octet (RFC 5903, RFC 6954), MODP as a number padded to the prime's length (RFC 7296 section 3.4). Every peer value is
+checked before it is used: a point must lie on its curve, an X25519 result must not be zero, a MODP value lies strictly between 1
+and p - 1 (RFC 6989).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from rhp._fast import dh
+from rhp.crypto.errors import KeyExchangeFailed
 from rhp.crypto.secret import Secret
+from rhp.wire.iana import KeMethod
 
 
 class KeyExchange(Protocol):
@@ -25,6 +39,97 @@ class KeyExchange(Protocol):
         ...
 
 
+class _X25519:
+    method = int(KeMethod.X25519)
+
+    def __init__(self) -> None:
+        self._private = X25519PrivateKey.generate()
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def agree(self, peer_public: bytes) -> Secret:
+        try:
+            return Secret(self._private.exchange(X25519PublicKey.from_public_bytes(peer_public)))
+        except ValueError:
+            raise KeyExchangeFailed("the peer's X25519 value is malformed or of small order") from None
+
+
+class _X448:
+    method = int(KeMethod.X448)
+
+    def __init__(self) -> None:
+        self._private = X448PrivateKey.generate()
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def agree(self, peer_public: bytes) -> Secret:
+        try:
+            return Secret(self._private.exchange(X448PublicKey.from_public_bytes(peer_public)))
+        except ValueError:
+            raise KeyExchangeFailed("the peer's X448 value is malformed or of small order") from None
+
+
+class _EllipticCurve:
+    def __init__(self, method: int, curve: ec.EllipticCurve) -> None:
+        self.method = method
+        self._curve = curve
+        self._private = ec.generate_private_key(curve)
+        numbers = self._private.public_key().public_numbers()
+        size = (curve.key_size + 7) // 8
+        self.public = numbers.x.to_bytes(size, "big") + numbers.y.to_bytes(size, "big")
+
+    def agree(self, peer_public: bytes) -> Secret:
+        if len(peer_public) != len(self.public):
+            raise KeyExchangeFailed(f"the peer's {self._curve.name} value has a wrong length")
+        try:
+            point = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, b"\x04" + peer_public)
+            return Secret(self._private.exchange(ec.ECDH(), point))
+        except ValueError:
+            raise KeyExchangeFailed(f"the peer's value is not a point of {self._curve.name}") from None
+
+
+class _Modp:
+    def __init__(self, method: int) -> None:
+        self.method = method
+        self._private, self.public = dh.generate(method)
+
+    def agree(self, peer_public: bytes) -> Secret:
+        if len(peer_public) != len(self.public):
+            raise KeyExchangeFailed("the peer's MODP value has a wrong length")
+        try:
+            return Secret(dh.agree(self.method, self._private, peer_public))
+        except ValueError:
+            raise KeyExchangeFailed("the peer's MODP value is not between 1 and p - 1") from None
+
+
+_CURVES: dict[int, ec.EllipticCurve] = {
+    KeMethod.ECP_256: ec.SECP256R1(),
+    KeMethod.ECP_384: ec.SECP384R1(),
+    KeMethod.ECP_521: ec.SECP521R1(),
+    KeMethod.BRAINPOOL_P256R1: ec.BrainpoolP256R1(),
+    KeMethod.BRAINPOOL_P384R1: ec.BrainpoolP384R1(),
+    KeMethod.BRAINPOOL_P512R1: ec.BrainpoolP512R1(),
+}
+_MODP = (KeMethod.MODP_1024, KeMethod.MODP_1536, KeMethod.MODP_2048, KeMethod.MODP_3072, KeMethod.MODP_4096)
+
+
+def _curve_starter(method: int, curve: ec.EllipticCurve) -> Callable[[], KeyExchange]:
+    return lambda: _EllipticCurve(method, curve)
+
+
+def _modp_starter(method: int) -> Callable[[], KeyExchange]:
+    return lambda: _Modp(method)
+
+
+_STARTERS: dict[int, Callable[[], KeyExchange]] = {
+    KeMethod.X25519: _X25519,
+    KeMethod.X448: _X448,
+    **{int(method): _curve_starter(int(method), curve) for method, curve in _CURVES.items()},
+    **{int(method): _modp_starter(int(method)) for method in _MODP},
+}
+
+
 def start(method: int) -> KeyExchange:
     """Make a fresh key pair for a method number; raises `KeyExchangeFailed` for a method that is not implemented."""
-    raise NotImplementedError(method)
+    starter = _STARTERS.get(method)
+    if starter is None:
+        raise KeyExchangeFailed(f"key exchange method {method} is not implemented")
+    return starter()

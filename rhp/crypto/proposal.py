@@ -1,82 +1,53 @@
-"""Proposals: what a configuration allows, as ordered choices, and the choice between two peers' proposals."""
+"""Proposals: what a configuration allows, and the choice between two peers' proposals.
+
+`choices` holds the types, `grammar` the notation, `negotiate` the choice; here are the defaults and the one place to import from.
+
+The defaults are what a careful administrator would write today (RFC 8247, RFC 8221): AEAD first, AES-128-GCM at the head because
+it is the fastest and strong enough; AES-CBC with SHA-2 for peers without AEAD; no SHA-1, no 3DES, no group under 2048 bits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cache
 
-from rhp.crypto.algorithms import Encryption, Integrity, Prf
-from rhp.crypto.suite import EspSuite, IkeSuite
-from rhp.wire.sa import SA, Proposal
+from rhp.crypto.choices import NO_KEY_EXCHANGE, EspProposal, IkeProposal
+from rhp.crypto.grammar import parse_esp_proposal, parse_ike_proposal
+from rhp.crypto.negotiate import accept_esp, accept_ike, choose_esp, choose_ike, describe
 
+__all__ = [
+    "NO_KEY_EXCHANGE",
+    "EspProposal",
+    "IkeProposal",
+    "accept_esp",
+    "accept_ike",
+    "choose_esp",
+    "choose_ike",
+    "default_esp_proposals",
+    "default_ike_proposals",
+    "describe",
+    "parse_esp_proposal",
+    "parse_ike_proposal",
+]
 
-@dataclass(frozen=True, slots=True)
-class IkeProposal:
-    """Ordered choices for an IKE SA; `integrities` is empty with AEAD ciphers. `warnings` are sentences for the log."""
-
-    encryptions: tuple[Encryption, ...]
-    integrities: tuple[Integrity, ...]
-    prfs: tuple[Prf, ...]
-    key_exchanges: tuple[int, ...]
-    warnings: tuple[str, ...] = ()
-
-    def to_wire(self, number: int, spi: bytes = b"") -> Proposal:
-        """Return the proposal substructure; `spi` is empty but for the rekey of an IKE SA."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class EspProposal:
-    """Ordered choices for a Child SA; without `key_exchanges` a rekey makes no fresh key exchange."""
-
-    encryptions: tuple[Encryption, ...]
-    integrities: tuple[Integrity, ...]
-    key_exchanges: tuple[int, ...]
-    esn: tuple[bool, ...]
-    warnings: tuple[str, ...] = ()
-
-    def to_wire(self, number: int, spi: bytes, with_key_exchange: bool = True) -> Proposal:
-        """Return the proposal substructure; IKE_AUTH leaves the key exchange away (RFC 7296 section 1.2)."""
-        raise NotImplementedError
+_KEY_EXCHANGES = "x25519-ecp256-ecp384-modp3072-modp2048"
+_PRFS = "prfsha256-prfsha384-prfsha512"
+_AEADS = "aes128gcm16-aes256gcm16-chacha20poly1305"
+_OTHERS = "aes256-aes128-sha256-sha384-sha512"
 
 
-def parse_ike_proposal(text: str) -> IkeProposal:
-    """Read swanctl's notation; raises ValueError with a sentence that names the wrong token and the nearest right one."""
-    raise NotImplementedError
-
-
-def parse_esp_proposal(text: str) -> EspProposal:
-    """Read swanctl's notation; raises ValueError with a sentence that names the wrong token and the nearest right one."""
-    raise NotImplementedError
-
-
+@cache
 def default_ike_proposals() -> tuple[IkeProposal, ...]:
     """Return what is offered and accepted when the configuration says nothing."""
-    raise NotImplementedError
+    return (
+        parse_ike_proposal(f"{_AEADS}-{_PRFS}-{_KEY_EXCHANGES}"),
+        parse_ike_proposal(f"{_OTHERS}-{_PRFS}-{_KEY_EXCHANGES}"),
+    )
 
 
+@cache
 def default_esp_proposals() -> tuple[EspProposal, ...]:
-    """Return what is offered and accepted when the configuration says nothing."""
-    raise NotImplementedError
-
-
-def choose_ike(offered: SA, configured: Sequence[IkeProposal]) -> tuple[int, IkeSuite]:
-    """Return the number of the offered proposal taken and the suite; raises `NoProposalChosen`."""
-    raise NotImplementedError
-
-
-def choose_esp(
-    offered: SA, configured: Sequence[EspProposal], with_key_exchange: bool = True
-) -> tuple[int, bytes, EspSuite]:
-    """Return the number of the offered proposal taken, the peer's SPI and the suite; raises `NoProposalChosen`."""
-    raise NotImplementedError
-
-
-def accept_ike(chosen: SA, configured: Sequence[IkeProposal]) -> IkeSuite:
-    """Return the suite of the responder's answer; raises `NoProposalChosen` unless it is exactly one that we offered."""
-    raise NotImplementedError
-
-
-def accept_esp(chosen: SA, configured: Sequence[EspProposal], with_key_exchange: bool = True) -> tuple[bytes, EspSuite]:
-    """Return the responder's SPI and the suite; raises `NoProposalChosen` unless it is exactly one that we offered."""
-    raise NotImplementedError
+    """Return what is offered and accepted when the configuration says nothing; a fresh key exchange is optional."""
+    return (
+        parse_esp_proposal(f"{_AEADS}-{_KEY_EXCHANGES}-modpnone-esn-noesn"),
+        parse_esp_proposal(f"{_OTHERS}-{_KEY_EXCHANGES}-modpnone-esn-noesn"),
+    )
