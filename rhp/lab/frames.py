@@ -1,7 +1,7 @@
 """Ethernet frames by hand: built here, sent and seen on an interface inside a namespace by AF_PACKET.
 
-The kernel takes an 802.1Q tag off a received frame before a packet socket sees it and tells it beside the frame; the tag is
-put back here, so that what is seen is what was on the wire.
+The kernel takes an 802.1Q tag off a received frame before a packet socket sees it and tells it beside the frame; the
+tag is put back here, so that what is seen is what was on the wire.
 """
 
 import socket

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rhp.lab.errors import LabError, NotReached
 from rhp.lab.namespace import Namespace
@@ -28,7 +28,7 @@ class UdpResult:
 
 
 class Iperf3:
-    """An iperf3 server in `server`, listening on `address`; each test starts one client in `client`."""
+    """An iperf3 server in `server`, listening on `address`, for the time of a `with`; each test starts one client."""
 
     def __init__(self, client: Namespace, server: Namespace, address: str, log: Path, port: int = 5201) -> None:
         self._client = client
@@ -43,6 +43,12 @@ class Iperf3:
             said = self._server.tail()
             self.stop()
             raise LabError(f"iperf3's server did not start: {said}") from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """End the server."""

@@ -36,13 +36,15 @@ class OpenVpn:
 
     def __init__(self, server: OpenVpnEnd, client: OpenVpnEnd, folder: Path, cipher: str = "AES-128-GCM") -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._ends: list[Background] = []
+        self.processes: list[Background] = []
         try:
             for role, end, peer in (("server", server, client), ("client", client, server)):
-                self._ends.append(end.namespace.start(command(role, end, peer.outer, cipher), folder / f"{role}.log"))
+                self.processes.append(
+                    end.namespace.start(command(role, end, peer.outer, cipher), folder / f"{role}.log")
+                )
             wait_until(self._ready, 15, "both OpenVPN ends being ready")
         except NotReached as late:
-            said = "\n".join(end.tail() for end in self._ends)
+            said = "\n".join(end.tail() for end in self.processes)
             self.stop()
             raise LabError(f"{late}:\n{said}") from None
         except BaseException:
@@ -54,15 +56,11 @@ class OpenVpn:
 
     def stop(self) -> None:
         """End both ends. Safe to call twice."""
-        for end in self._ends:
+        for end in self.processes:
             end.stop()
 
-    def resident_bytes(self) -> list[int]:
-        """Memory in RAM of each end, in bytes."""
-        return [end.resident_bytes() for end in self._ends]
-
     def _ready(self) -> bool:
-        return all(READY in end.log.read_text(errors="replace") for end in self._ends)
+        return all(READY in end.log.read_text(errors="replace") for end in self.processes)
 
 
 def command(role: str, end: OpenVpnEnd, remote: str, cipher: str) -> list[str]:

@@ -54,6 +54,11 @@ class Background:
         except subprocess.TimeoutExpired:
             raise NotReached(f"`{' '.join(self.command)}` still runs after {timeout:g} s:\n{self.tail()}") from None
 
+    def kill(self) -> None:
+        """End it at once, without giving it a chance to say farewell."""
+        self._process.kill()
+        self._process.wait()
+
     def stop(self, timeout: float = 5.0) -> int:
         """Ask it to end, then kill it after `timeout` seconds; returns its status. Safe to call twice."""
         if self._process.poll() is None:

@@ -21,7 +21,7 @@ class Transfer:
         self._timeout = timeout
 
     def run(self, size: int, seed: bytes = b"rhp", during: Callable[[], None] | None = None) -> bool:
-        """True when every octet arrived, in order; `during` is called while data flows. Raises `LabError` on a stall."""
+        """True when every octet arrived, in order; `during` is called halfway. Raises `LabError` on a stall."""
         family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
         with self._receiver.socket(family, socket.SOCK_STREAM) as server:
             server.bind((self._address, 0))

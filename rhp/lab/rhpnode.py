@@ -1,0 +1,127 @@
+"""An rhp node in a namespace: its file written, `rhp up` running, watched and steered through its control socket."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rhp.lab.errors import CommandFailed, LabError, NotReached
+from rhp.lab.namespace import Namespace
+from rhp.lab.nodeconf import Table, toml
+from rhp.lab.process import Background
+
+READY = "ready"
+
+Wanted = Callable[[dict[str, Any]], object]
+
+
+def rhp_command(*arguments: str) -> list[str]:
+    """The `rhp` program of this very installation."""
+    beside = Path(sys.executable).with_name("rhp")
+    program = [str(beside)] if beside.exists() else [sys.executable, "-c", "from rhp.cli.main import main; main()"]
+    return [*program, *arguments]
+
+
+class RhpNode:
+    """One node. It serves once the constructor returns; tunnels may take a moment longer (`wait_established`)."""
+
+    def __init__(self, namespace: Namespace, folder: Path, configuration: Table) -> None:
+        self.namespace = namespace
+        self.folder = folder
+        self.log = folder / "log"
+        self.file = folder / "rhp.toml"
+        folder.mkdir(parents=True, exist_ok=True)
+        own: Table = {"run_dir": str(folder / "run"), "state_dir": str(folder / "state")}
+        given = configuration.get("node", {})
+        merged = {**own, **given} if isinstance(given, dict) else own
+        self.file.write_text(toml({**configuration, "node": merged}) + "\n")
+        self.file.chmod(0o600)
+        self.process: Background
+        self.start()
+
+    def start(self, timeout: float = 15.0) -> None:
+        """Start the process and wait until it serves; raises `LabError` with its words when it ends instead."""
+        seen = len(self.text())
+        self.process = self.namespace.start(rhp_command("up", "-c", str(self.file)), self.log)
+        deadline = time.monotonic() + timeout
+        while READY not in self.text()[seen:]:
+            if self.process.status is not None:
+                raise LabError(f"rhp ended with status {self.process.status}: {self.text()[seen:].strip()}")
+            if time.monotonic() > deadline:
+                self.stop()
+                raise NotReached(f"rhp was not ready within {timeout:g} s:\n{self.process.tail()}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End it by its own id, so that it says DELETE to its peers. Safe to call twice."""
+        self.process.stop()
+
+    def kill(self) -> None:
+        """End it without any farewell."""
+        self.process.kill()
+
+    def down(self) -> str:
+        """End it by `rhp down`, and wait until it has ended."""
+        said = self.control("down")
+        self.process.wait(10)
+        return said
+
+    def status(self) -> dict[str, Any]:
+        """The whole of `rhp status -o json`."""
+        report: dict[str, Any] = json.loads(self.control("status", "-o", "json"))
+        return report
+
+    def connection(self, name: str) -> dict[str, Any]:
+        """One connection's part of the status; raises `LabError` when there is none of that name."""
+        for entry in self.status()["connections"]:
+            if entry["name"] == name:
+                found: dict[str, Any] = entry
+                return found
+        raise LabError(f"the node has no connection {name}")
+
+    def wait_established(self, name: str, timeout: float = 10.0) -> dict[str, Any]:
+        """Wait until the connection stands with a child installed; its status, or `NotReached` with the evidence."""
+        return self.wait_connection(name, established, timeout)
+
+    def wait_connection(self, name: str, wanted: Wanted, timeout: float = 10.0) -> dict[str, Any]:
+        """Wait until `wanted` is true of the connection's status, and return that; raises `NotReached`."""
+        deadline = time.monotonic() + timeout
+        while not wanted(entry := self.connection(name)):
+            if time.monotonic() > deadline:
+                raise NotReached(f"{name} after {timeout:g} s: {json.dumps(entry)}\n{self.process.tail(20)}")
+            time.sleep(0.03)
+        return entry
+
+    def initiate(self, name: str) -> None:
+        """Bring the connection up; asked for, not waited for."""
+        self.control("initiate", name)
+
+    def terminate(self, name: str) -> None:
+        """Delete the connection's IKE SA."""
+        self.control("terminate", name)
+
+    def terminate_child(self, name: str, child: str) -> None:
+        """Delete one child."""
+        self.control("terminate", name, "--child", child)
+
+    def rekey(self, name: str, child: str | None = None) -> None:
+        """Rekey the connection's IKE SA, or one of its children; asked for, not waited for."""
+        self.control("rekey", name, *(["--child", child] if child else []))
+
+    def control(self, command: str, *arguments: str) -> str:
+        """Run one of rhp's commands against this node; raises `CommandFailed` with the end of the node's log."""
+        try:
+            return self.namespace.run(rhp_command(command, *arguments, "-c", str(self.file)))
+        except CommandFailed as error:
+            raise CommandFailed(error.command, error.status, f"{error.output}\n{self.process.tail(20)}") from None
+
+    def text(self) -> str:
+        """All it has written so far."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+
+def established(entry: dict[str, Any]) -> bool:
+    """True of a connection's status while traffic can pass."""
+    return bool(entry["state"] == "established" and entry["children"])
