@@ -1,7 +1,7 @@
 """AEAD ciphers behind one small face, whatever the length of their tag.
 
-`cryptography` cuts CCM tags itself, but its GCM class knows the full tag only. A short GCM tag is the head of the full one, so
-sealing cuts; opening takes the general cipher, which accepts a minimum tag length.
+`cryptography` cuts CCM tags itself, but its GCM class knows the full tag only. A short GCM tag is the head of the
+full one, so sealing cuts; opening takes the general cipher, which accepts a minimum tag length.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def _primitive(encryption: Encryption, key: bytes) -> _Primitive:
 
 
 class Aead:
-    """One key: `material` is the key and the salt, the nonce of a packet is the salt and its IV (RFC 5282, RFC 7634)."""
+    """One key: `material` is the key and the salt; a packet's nonce is the salt and its IV (RFC 5282, RFC 7634)."""
 
     __slots__ = ("_primitive", "_salt")
 

@@ -1,7 +1,7 @@
 """The registries of algorithms: what exists here, by number and by name in swanctl's notation.
 
-Sizes are in octets unless the name says bits. What is offered by default is a decision of its own and stands in `proposal.py`.
-Numbers are those of the IKEv2 registry (RFC 7296 section 3.3.2 and its successors).
+Sizes are in octets unless the name says bits. What is offered by default is a decision of its own and stands in
+`proposal.py`. Numbers are those of the IKEv2 registry (RFC 7296 section 3.3.2 and its successors).
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from rhp.crypto.errors import UnknownAlgorithm
 class Encryption:
     """An encryption algorithm with one key length; shared by IKE and ESP.
 
-    `salt_bytes` follow the key in the key material and begin every nonce; `iv_bytes` travel in each packet; `block_bytes` is the
-    alignment that padding has to reach; `icv_bytes` is 0 unless the algorithm authenticates too (`aead`).
-    `key_length` is the transform's Key Length attribute, None for ciphers of one size (RFC 7296 section 3.3.5).
+    `salt_bytes` follow the key in the key material and begin every nonce; `iv_bytes` travel in each packet;
+    `block_bytes` is the alignment that padding has to reach; `icv_bytes` is 0 unless the algorithm authenticates too
+    (`aead`). `key_length` is the transform's Key Length attribute, None for ciphers of one size (RFC 7296 section
+    3.3.5).
     """
 
     name: str

@@ -11,9 +11,9 @@ _KEY_PAD = b"Key Pad for IKEv2"
 def auth_octets(message: bytes, nonce: bytes, prf: Prf, sk_p: Secret, id_body: bytes) -> bytes:
     """Return the octets that one side signs.
 
-    `message` is that side's IKE_SA_INIT message as sent (the last one, with a cookie if there was one), `nonce` is the other
-    side's nonce, `sk_p` is SK_pi for the initiator and SK_pr for the responder, `id_body` is the body of its ID payload: type,
-    three reserved octets as they were sent, and data.
+    `message` is that side's IKE_SA_INIT message as sent (the last one, with a cookie if there was one), `nonce` is
+    the other side's nonce, `sk_p` is SK_pi for the initiator and SK_pr for the responder, `id_body` is the body of
+    its ID payload: type, three reserved octets as they were sent, and data.
     """
     return message + nonce + prf.prf(sk_p.expose(), id_body)
 

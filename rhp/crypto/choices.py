@@ -50,8 +50,8 @@ class IkeProposal:
 class EspProposal:
     """Ordered choices for a Child SA.
 
-    Without `key_exchanges` a Child SA of its own exchange makes no fresh key exchange; with `NO_KEY_EXCHANGE` among them it
-    is optional. `esn` holds True, False or both in order.
+    Without `key_exchanges` a Child SA of its own exchange makes no fresh key exchange; with `NO_KEY_EXCHANGE` among
+    them it is optional. `esn` holds True, False or both in order.
     """
 
     encryptions: tuple[Encryption, ...]

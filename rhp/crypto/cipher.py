@@ -2,8 +2,8 @@
 
     prefix (IKE header to SK header) | IV | inner payloads, padding, pad length | ICV
 
-With an AEAD the prefix is the associated data; else the ICV is an HMAC over prefix, IV and ciphertext, checked before anything is
-decrypted. The padding's octets may have any value and are never looked at; only its length counts.
+With an AEAD the prefix is the associated data; else the ICV is an HMAC over prefix, IV and ciphertext, checked before
+anything is decrypted. The padding's octets may have any value and are never looked at; only its length counts.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _IV_LIMIT = 1 << 64
 
 
 class _Counter:
-    """IVs of 8 octets that never repeat under one key; they begin anywhere, so that two objects of one key do not meet."""
+    """IVs of 8 octets that never repeat under one key.
+
+    They begin anywhere, so that two objects of one key do not meet.
+    """
 
     __slots__ = ("_numbers",)
 
@@ -132,8 +135,8 @@ class _MacBody:
 class IkeCipher:
     """Seals what we send, or opens what we receive; one object per key, because it owns the key's IVs.
 
-    `sk_e` is SK_ei or SK_er with its salt, `sk_a` is SK_ai or SK_ar, ignored with an AEAD. Raises ValueError when a key has
-    not the size of its algorithm.
+    `sk_e` is SK_ei or SK_er with its salt, `sk_a` is SK_ai or SK_ar, ignored with an AEAD. Raises ValueError when a
+    key has not the size of its algorithm.
     """
 
     __slots__ = ("_block_bytes", "_body", "_fixed", "_iv_bytes")

@@ -1,6 +1,8 @@
-"""The little of DER that AUTH payloads and distinguished names need: elements of at most a few kilobytes, definite lengths.
+"""The little of DER that AUTH payloads and distinguished names need: elements of at most a few kilobytes, definite
+lengths.
 
-An element is its tag octet, its length and its content. Reading is strict: lengths in their shortest form and never past the end.
+An element is its tag octet, its length and its content. Reading is strict: lengths in their shortest form and never
+past the end.
 """
 
 from __future__ import annotations

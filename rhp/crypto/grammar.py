@@ -3,8 +3,8 @@
     IKE   aes128gcm16-prfsha256-x25519        aes256-aes128-sha256-modp2048
     ESP   aes128gcm16-x25519-esn              chacha20poly1305        aes128ctr-sha256-noesn
 
-Without a PRF an IKE proposal takes the hashes of its integrity algorithms. Without "esn" or "noesn" an ESP proposal offers
-both. "modpnone" makes an ESP proposal's key exchange optional.
+Without a PRF an IKE proposal takes the hashes of its integrity algorithms. Without "esn" or "noesn" an ESP proposal
+offers both. "modpnone" makes an ESP proposal's key exchange optional.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ _T = TypeVar("_T")
 _ENCRYPTION_TOKENS = {item.name: item for item in ENCRYPTIONS}
 _INTEGRITY_TOKENS = {item.name: item for item in INTEGRITIES}
 _PRF_TOKENS = {item.name: item for item in PRFS}
+_KEY_EXCHANGE_TOKENS = {**KEY_EXCHANGES, "modpnone": NO_KEY_EXCHANGE}
 _ESN_TOKENS = {"esn": True, "noesn": False}
 _ALIASES = {
     "aes": "aes128",
@@ -74,25 +75,27 @@ class _Tokens:
             _append(self.integrities, _INTEGRITY_TOKENS[token])
         elif token in _PRF_TOKENS:
             _append(self.prfs, _PRF_TOKENS[token])
-        elif token in KEY_EXCHANGES:
-            _append(self.key_exchanges, KEY_EXCHANGES[token])
+        elif token in _KEY_EXCHANGE_TOKENS:
+            _append(self.key_exchanges, _KEY_EXCHANGE_TOKENS[token])
         elif token in _ESN_TOKENS:
             _append(self.esn, _ESN_TOKENS[token])
-        elif token == "modpnone":
-            _append(self.key_exchanges, NO_KEY_EXCHANGE)
         else:
             return False
         return True
 
     def require_ciphers(self, advice: str) -> None:
-        """Check that encryption and integrity fit each other; `advice` says what to write instead of an integrity token."""
+        """Check that encryption and integrity fit each other.
+
+        `advice` says what to write instead of an integrity token.
+        """
         if not self.encryptions:
             raise ValueError('an encryption algorithm is missing, such as "aes128gcm16"')
         aead = [item.name for item in self.encryptions if item.aead]
         other = [item.name for item in self.encryptions if not item.aead]
         if aead and other:
             raise ValueError(
-                f'"{aead[0]}" and "{other[0]}" cannot share a proposal: AEAD and other ciphers need proposals of their own'
+                f'"{aead[0]}" and "{other[0]}" cannot share a proposal: '
+                "ciphers that authenticate by themselves and others need proposals of their own"
             )
         if aead and self.integrities:
             mac = self.integrities[0].name
@@ -107,7 +110,7 @@ def _append(items: list[_T], item: _T) -> None:
 
 
 def _unknown(token: str, foreign: dict[str, str]) -> str:
-    known = [*_ENCRYPTION_TOKENS, *_INTEGRITY_TOKENS, *_PRF_TOKENS, *KEY_EXCHANGES, *_ESN_TOKENS, *_ALIASES]
+    known = [*_ENCRYPTION_TOKENS, *_INTEGRITY_TOKENS, *_PRF_TOKENS, *_KEY_EXCHANGE_TOKENS, *_ESN_TOKENS, *_ALIASES]
     usable = [name for name in known if _ALIASES.get(name, name) not in foreign]
     near = get_close_matches(token, usable, 1, 0.5)
     hint = f'; did you mean "{near[0]}"?' if near else ""
@@ -121,7 +124,7 @@ _FOREIGN_TO_IKE = {
     "noesn": "belongs to ESP proposals",
     "modpnone": "belongs to ESP proposals: an IKE SA always makes a key exchange",
 }
-_FOREIGN_TO_ESP = {name: "belongs to IKE proposals: ESP uses the IKE SA's PRF" for name in _PRF_TOKENS}
+_FOREIGN_TO_ESP = dict.fromkeys(_PRF_TOKENS, "belongs to IKE proposals: ESP uses the IKE SA's PRF")
 
 
 def parse_ike_proposal(text: str) -> IkeProposal:

@@ -1,9 +1,9 @@
 """Key exchange: an ephemeral key pair, and the secret it shares with the peer's public value.
 
-Public values travel as the KE payload wants them: X25519 and X448 as 32 and 56 octets (RFC 8031), curves as x and y without a
-leading octet (RFC 5903, RFC 6954), MODP as a number padded to the prime's length (RFC 7296 section 3.4). Every peer value is
-checked before it is used: a point must lie on its curve, an X25519 result must not be zero, a MODP value lies strictly between 1
-and p - 1 (RFC 6989).
+Public values travel as the KE payload wants them: X25519 and X448 as 32 and 56 octets (RFC 8031), curves as x and y
+without a leading octet (RFC 5903, RFC 6954), MODP as a number padded to the prime's length (RFC 7296 section 3.4).
+Every peer value is checked before it is used: a point must lie on its curve, an X25519 result must not be zero, a
+MODP value lies strictly between 1 and p - 1 (RFC 6989).
 """
 
 from __future__ import annotations

@@ -70,7 +70,8 @@ def derive_child_keys(
 ) -> ChildKeys:
     """Derive a Child SA's keys (RFC 7296 section 2.17); `shared` is given when the exchange had KE payloads.
 
-    The nonces are those of the exchange that makes the Child SA: IKE_SA_INIT's for the first one, else CREATE_CHILD_SA's.
+    The nonces are those of the exchange that makes the Child SA: IKE_SA_INIT's for the first one, else
+    CREATE_CHILD_SA's.
     """
     seed = (shared.expose() if shared is not None else b"") + nonce_i + nonce_r
     encr = suite.encryption.material_bytes

@@ -1,8 +1,9 @@
 """The choice between what is offered and what is configured (RFC 7296 sections 2.7 and 3.3.6).
 
-The chooser's own order decides among everything offered, whatever the order and the grouping of the offers. Of a proposal one
-transform of every type in it is taken, so a proposal with a type that we do not know is not acceptable as a whole, while an
-unknown transform, or one with a key length that its algorithm does not have, only takes itself out of the running.
+The chooser's own order decides among everything offered, whatever the order and the grouping of the offers. Of a
+proposal one transform of every type in it is taken, so a proposal with a type that we do not know is not acceptable
+as a whole, while an unknown transform, or one with a key length that its algorithm does not have, only takes itself
+out of the running.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ def choose_ike(
 ) -> tuple[int, IkeSuite]:
     """Return the number of the offered proposal taken and the suite; raises `NoProposalChosen`.
 
-    `sent_key_exchange` is the method of the KE payload that came along: if it is acceptable with the cipher chosen it is
-    taken, which spares the INVALID_KE_PAYLOAD round trip; without it our own order decides alone.
+    `sent_key_exchange` is the method of the KE payload that came along: if it is acceptable with the cipher chosen it
+    is taken, which spares the INVALID_KE_PAYLOAD round trip; without it our own order decides alone.
     """
     candidates = [(item, _by_type(item)) for item in offered.proposals if item.protocol == Protocol.IKE]
     for own in configured:
@@ -57,7 +58,8 @@ def choose_esp(
 ) -> tuple[int, bytes, EspSuite]:
     """Return the number of the offered proposal taken, the peer's SPI and the suite; raises `NoProposalChosen`.
 
-    Within IKE_AUTH `with_key_exchange` is False: key exchange transforms are ignored on both sides (RFC 7296 section 1.2).
+    Within IKE_AUTH `with_key_exchange` is False: key exchange transforms are ignored on both sides (RFC 7296 section
+    1.2).
     """
     candidates = [(item, _by_type(item)) for item in offered.proposals if _is_esp(item)]
     for own in configured:
@@ -73,7 +75,10 @@ def choose_esp(
 
 
 def accept_ike(chosen: SA, configured: Sequence[IkeProposal]) -> IkeSuite:
-    """Return the suite of the responder's answer; raises `NoProposalChosen` unless it is exactly one that we offered."""
+    """Return the suite of the responder's answer.
+
+    Raises `NoProposalChosen` unless it is exactly one that we offered.
+    """
     proposal = _only(chosen)
     if proposal.protocol == Protocol.IKE:
         types = _by_type(proposal)

@@ -1,9 +1,11 @@
 """Proposals: what a configuration allows, and the choice between two peers' proposals.
 
-`choices` holds the types, `grammar` the notation, `negotiate` the choice; here are the defaults and the one place to import from.
+`choices` holds the types, `grammar` the notation, `negotiate` the choice; here are the defaults and the one place to
+import from.
 
-The defaults are what a careful administrator would write today (RFC 8247, RFC 8221): AEAD first, AES-128-GCM at the head because
-it is the fastest and strong enough; AES-CBC with SHA-2 for peers without AEAD; no SHA-1, no 3DES, no group under 2048 bits.
+The defaults are what a careful administrator would write today (RFC 8247, RFC 8221): AEAD first, AES-128-GCM at the
+head because it is the fastest and strong enough; AES-CBC with SHA-2 for peers without AEAD; no SHA-1, no 3DES, no
+group under 2048 bits.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import hmac
 class Secret:
     """Octets that nobody prints: `repr` is redacted, `==` takes constant time, `wipe` overwrites them.
 
-    Python copies octets freely (`expose` makes such a copy), so wiping shortens a secret's life in memory; it does not promise
-    that no copy remains.
+    Python copies octets freely (`expose` makes such a copy), so wiping shortens a secret's life in memory; it does
+    not promise that no copy remains.
     """
 
     __slots__ = ("_octets",)

@@ -2,8 +2,8 @@
 
     ASN.1 length (1 octet) | AlgorithmIdentifier (DER) | signature
 
-The identifiers we send are those of RFC 7427 appendix A and RFC 8420; of RSASSA-PSS any parameters are understood whose two
-hashes agree.
+The identifiers we send are those of RFC 7427 appendix A and RFC 8420; of RSASSA-PSS any parameters are understood
+whose two hashes agree.
 """
 
 from __future__ import annotations
@@ -48,7 +48,10 @@ class SignatureAlgorithm:
 
 
 def encode_algorithm(scheme: Scheme, hash_number: int) -> bytes:
-    """Return the AlgorithmIdentifier in DER; the PSS salt is as long as the hash. KeyError for a pair that does not exist."""
+    """Return the AlgorithmIdentifier in DER.
+
+    The PSS salt is as long as the hash. KeyError for a pair that does not exist.
+    """
     if scheme == "pss":
         return _encode_pss(hash_number)
     oid = {value: key for key, value in _SIGNATURE_OIDS.items()}[scheme, hash_number]

@@ -1,8 +1,8 @@
 """Signatures in AUTH payloads: RFC 7427 (method 14, with RFC 8420) and the older methods 1 and 9 to 11.
 
-The older methods serve peers that announce no hashes: method 1 is RSASSA-PKCS1-v1_5, for which SHA-1 is the one hash that
-every implementation reads (RFC 7296 section 3.8); methods 9 to 11 are ECDSA on one curve each with its own hash, the signature
-being r and s side by side (RFC 4754).
+The older methods serve peers that announce no hashes: method 1 is RSASSA-PKCS1-v1_5, for which SHA-1 is the one hash
+that every implementation reads (RFC 7296 section 3.8); methods 9 to 11 are ECDSA on one curve each with its own hash,
+the signature being r and s side by side (RFC 4754).
 """
 
 from __future__ import annotations
@@ -44,8 +44,9 @@ _WRONG = "the signature is wrong"
 def sign(private_key: PrivateKey, octets: bytes, peer_hashes: frozenset[int] | None) -> tuple[int, bytes]:
     """Return the AUTH payload's method and data.
 
-    With `peer_hashes` (what the peer's SIGNATURE_HASH_ALGORITHMS announced) the method is 14, RSA as PKCS#1 v1.5, which every
-    client reads; with None it is 1 or 9 to 11. Raises `CryptoError` when the peer's hashes and the key do not meet.
+    With `peer_hashes` (what the peer's SIGNATURE_HASH_ALGORITHMS announced) the method is 14, RSA as PKCS#1 v1.5,
+    which every client reads; with None it is 1 or 9 to 11. Raises `CryptoError` when the peer's hashes and the key do
+    not meet.
     """
     if peer_hashes is None:
         return _sign_old(private_key, octets)
@@ -61,7 +62,10 @@ def sign(private_key: PrivateKey, octets: bytes, peer_hashes: frozenset[int] | N
 
 
 def verify(public_key: PublicKey, method: int, auth_data: bytes, octets: bytes) -> None:
-    """Return when the signature is right; raises `AuthenticationFailed` otherwise, and for methods and keys not accepted."""
+    """Return when the signature is right.
+
+    Raises `AuthenticationFailed` otherwise, and for methods and keys not accepted.
+    """
     if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size < MINIMUM_RSA_BITS:
         raise AuthenticationFailed(f"an RSA key of {public_key.key_size} bits is too short")
     try:

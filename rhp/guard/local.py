@@ -7,7 +7,10 @@ from rhp.guard.protocol import Answer, Question
 
 
 class LocalGuard:
-    """Answers in this process; loads the secrets at once and raises `SecretsError` (`.problems`: every mistake, one sentence each)."""
+    """Answers in this process.
+
+    Loads the secrets at once and raises `SecretsError` (`.problems`: every mistake, one sentence each).
+    """
 
     def __init__(self, policy: GuardPolicy) -> None:
         raise NotImplementedError

@@ -1,8 +1,9 @@
 """What the node may ask the guard, and what the guard may answer.
 
-The guard holds the long-term secrets and the privileges over the network. A question is plain data and so is its answer: no
-object of `cryptography`, no socket and no key travels, only octets, numbers, text and file descriptors. Identities are pairs
-`(id_type, data)` as in the IDi and IDr payloads (RFC 7296 section 3.5), without the three reserved octets.
+The guard holds the long-term secrets and the privileges over the network. A question is plain data and so is its
+answer: no object of `cryptography`, no socket and no key travels, only octets, numbers, text and file descriptors.
+Identities are pairs `(id_type, data)` as in the IDi and IDr payloads (RFC 7296 section 3.5), without the three
+reserved octets.
 
 A question that breaks the policy, or that the machine does not allow, is answered by `Refused` with one clear sentence.
 """
@@ -19,8 +20,8 @@ IdentityPair = tuple[int, bytes]
 class SignOctets:
     """Sign `octets` with the private key of a connection; answered by `AuthData` or `Refused`.
 
-    `peer_hashes` are the hash algorithm numbers of the peer's SIGNATURE_HASH_ALGORITHMS notify (RFC 7427 section 4), or None
-    when it sent none, which asks for one of the older methods 1 and 9 to 11.
+    `peer_hashes` are the hash algorithm numbers of the peer's SIGNATURE_HASH_ALGORITHMS notify (RFC 7427 section 4),
+    or None when it sent none, which asks for one of the older methods 1 and 9 to 11.
     """
 
     connection: str
@@ -30,7 +31,10 @@ class SignOctets:
 
 @dataclass(frozen=True, slots=True)
 class ProvePsk:
-    """Make our AUTH data from the pre-shared key of this pair (RFC 7296 section 2.15); answered by `AuthData` or `Refused`."""
+    """Make our AUTH data from the pre-shared key of this pair (RFC 7296 section 2.15).
+
+    Answered by `AuthData` or `Refused`.
+    """
 
     connection: str
     local_id: IdentityPair
@@ -63,8 +67,8 @@ class OpenTap:
 class OpenUdp:
     """Bind a UDP socket; answered by `Descriptors` with one descriptor, non-blocking.
 
-    `address` is an IPv4 or IPv6 literal ("0.0.0.0" and "::" for any). `reuse` puts the socket into a SO_REUSEPORT group, so
-    that every lane can have one of its own.
+    `address` is an IPv4 or IPv6 literal ("0.0.0.0" and "::" for any). `reuse` puts the socket into a SO_REUSEPORT
+    group, so that every lane can have one of its own.
     """
 
     address: str

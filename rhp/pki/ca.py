@@ -39,6 +39,7 @@ def issue(
 ) -> Credentials:
     """Make a node's certificate whose subjectAltName holds `identities` (FQDN, mail address or IP address).
 
-    `subject` is a DN ("C=CH, O=rhp, CN=a"), "CN=" and the first identity by default. The EKUs are ipsecIKE, serverAuth and clientAuth.
+    `subject` is a DN ("C=CH, O=rhp, CN=a"), "CN=" and the first identity by default. The EKUs are ipsecIKE,
+    serverAuth and clientAuth.
     """
     raise NotImplementedError

@@ -8,7 +8,10 @@ from rhp.wire.identity import Identity
 
 
 def read_certificates(data: bytes) -> tuple[bytes, ...]:
-    """Return the DER of every certificate in a PEM bundle, or of one in DER; ValueError with a sentence when there is none."""
+    """Return the DER of every certificate in a PEM bundle, or of one in DER.
+
+    ValueError with a sentence when there is none.
+    """
     raise NotImplementedError
 
 
