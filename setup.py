@@ -9,13 +9,15 @@ from setuptools import Extension, setup
 # The limited API of CPython 3.11 gives one binary for every later version; it changes only the Python boundary.
 LIMITED_API = "0x030B0000"
 FAST = Path("rhp/_fast")
+# Only these call libcrypto; a second one that linked it statically would not share objects with the first.
+CRYPTO = {"dh", "evp"}
 
 
 def extension(source: Path) -> Extension:
     return Extension(
         f"rhp._fast.{source.stem}",
         [str(source)],
-        libraries=["crypto"],
+        libraries=["crypto"] if source.stem in CRYPTO else [],
         define_macros=[("Py_LIMITED_API", LIMITED_API), ("OPENSSL_API_COMPAT", "0x30000000L"), ("_GNU_SOURCE", "1")],
         extra_compile_args=["-O3", "-pthread", "-fno-strict-aliasing", "-fvisibility=hidden"],
         extra_link_args=["-pthread"],
@@ -34,7 +36,8 @@ setup(
     ext_modules=cythonize(
         [extension(source) for source in selected()],
         build_dir="build/cython",
-        include_path=["."],
+        # C declarations are cimported by their bare name, because `include` is a word of Cython's own.
+        include_path=[".", str(FAST / "include")],
         compiler_directives={"language_level": "3", "boundscheck": False, "wraparound": False, "cdivision": True},
     ),
     options={"bdist_wheel": {"py_limited_api": "cp311"}},

@@ -32,9 +32,9 @@ cdef int esp_seal(
     esp_ctx_t* ctx, uint64_t seq, uint8_t next_header, uint8_t* payload, size_t len, uint8_t* out,
 ) noexcept nogil
 
-# Opens a packet (SPI..ICV) of `len` octets into `out` (room: `len` octets) and returns the payload's length, or -reason.
-# TFC padding behind an inner packet stays in the payload (the inner length tells). After a failed authentication `out`
-# is zeroed up to the plaintext's length. `out` must not overlap the packet.
+# Opens a packet (SPI..ICV) of `len` octets into `out` (room: `len` octets), which must not overlap it, and returns the
+# payload's length, or -reason. TFC padding behind an inner packet stays in the payload (the inner length tells).
+# When authentication fails, `out` is zeroed up to the plaintext's length.
 cdef int esp_open(
     esp_ctx_t* ctx, const uint8_t* packet, size_t len, uint8_t* out, uint8_t* next_header,
 ) noexcept nogil

@@ -55,6 +55,25 @@ cdef int esp_key_fill(
 cdef void esp_key_wipe(esp_key_t* key) noexcept nogil
 
 
+# What a crypto provider gives for one suite. OpenSSL EVP is the default (`evp_ops`); another may stand beside it and
+# the packet's way stays. A state belongs to one direction and one thread.
+ctypedef struct esp_ops_t:
+    # NULL on any failure. The key is copied.
+    void* (*create)(const esp_key_t* key, bint inbound) noexcept nogil
+    # Wipes and frees.
+    void (*destroy)(void* state) noexcept nogil
+    # Reads `length` octets of payload with trailer; writes IV, ciphertext and ICV behind the ESP header, which already
+    # stands in `packet`. 0 or -reason.
+    int (*seal)(
+        void* state, uint64_t seq, const uint8_t* plain, size_t length, uint8_t* packet,
+    ) noexcept nogil
+    # Authenticates `packet` with `length` octets of ciphertext under the full sequence number, and decrypts into `out`.
+    # 0 or -reason; `out` is zeroed when authentication fails after decryption began.
+    int (*open)(
+        void* state, uint64_t seq, const uint8_t* packet, size_t length, uint8_t* out,
+    ) noexcept nogil
+
+
 # The outbound counter of one SA, shared by every lane that seals with it.
 ctypedef struct esp_sequence_t:
     uint64_t next                   # The next number to hand out; only touched atomically.

@@ -1,0 +1,1 @@
+"""Declarations of C libraries, for `cimport` only."""
