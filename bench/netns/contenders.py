@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from rhp.lab.certificates import Authority
 from rhp.lab.lab import Lab
 from rhp.lab.namespace import Namespace
-from rhp.lab.nodeconf import Table, node, psk
 from rhp.lab.openvpn import OpenVpn, OpenVpnEnd
+from rhp.lab.pair import PairOptions, start_pair
 from rhp.lab.process import Background
 from rhp.lab.rhpnode import RhpNode
 from rhp.lab.strongswan import StrongSwan
 from rhp.lab.swanconf import SwanAuth, SwanChild, SwanConnection
+from rhp.lab.topology import cable
 
 SECRET = "a shared secret of the benchmark"
 
@@ -28,41 +29,24 @@ class Contender:
     nodes: tuple[RhpNode, ...] = ()
 
 
-def cable(lab: Lab, label: str) -> tuple[Namespace, Namespace]:
-    """Two namespaces with a veth pair, 192.0.2.1 and 192.0.2.2, of 1500 octets."""
-    client, server = lab.namespace(f"{label}1"), lab.namespace(f"{label}2")
-    client.link(server)
-    client.address("eth0", "192.0.2.1/24")
-    server.address("eth0", "192.0.2.2/24")
-    return client, server
-
-
 def veth(lab: Lab) -> Contender:
     """No program at all: what the machine and iperf3 can do."""
-    client, server = cable(lab, "v")
+    client, server = cable(lab, ("v1", "v2"))
     return Contender("veth", client, server, "192.0.2.2")
 
 
 def rhp(lab: Lab) -> Contender:
     """Two nodes with an Ethernet child, AES-128-GCM in ESP in UDP."""
-    client, server = cable(lab, "r")
-    nodes = []
-    suite = {"mode": "ethernet", "esp_proposals": ["aes128gcm16"]}
-    waits: Table = {}
-    calls: Table = {"remote_addrs": ["192.0.2.2"]}
-    ends = (("b", "a", server, "10.77.0.2/24", waits), ("a", "b", client, "10.77.0.1/24", calls))
-    for local, remote, namespace, inner, where in ends:
-        names = f"{local}.example.org", f"{remote}.example.org"
-        connection: Table = {**psk(*names, SECRET), **where, "children": {"ethernet": suite}}
-        configuration = node({"addresses": [inner]}, {"bench": connection})
-        nodes.append(lab.keep(RhpNode(namespace, lab.path(f"rhp-{local}"), configuration)))
-    nodes[-1].wait_established("bench")
-    return Contender("rhp", client, server, "10.77.0.2", tuple(end.process for end in nodes), tuple(nodes))
+    client, server = cable(lab, ("r1", "r2"))
+    pair = start_pair(lab, (client, server), PairOptions(child={"esp_proposals": ["aes128gcm16"]}))
+    pair.wait_established()
+    nodes = (pair.a, pair.b)
+    return Contender("rhp", client, server, pair.inner[1], tuple(node.process for node in nodes), nodes)
 
 
 def openvpn_tap(lab: Lab) -> Contender:
     """OpenVPN over UDP with a TAP and AES-128-GCM."""
-    client, server = cable(lab, "o")
+    client, server = cable(lab, ("o1", "o2"))
     authority = Authority(lab.path("openvpn-ca"))
     ends = [
         OpenVpnEnd(namespace, outer, inner, authority.issue(name))
@@ -77,7 +61,7 @@ def openvpn_tap(lab: Lab) -> Contender:
 
 def strongswan_libipsec(lab: Lab) -> Contender:
     """Two strongSwans with ESP in user space, IP in tunnel mode, AES-128-GCM."""
-    client, server = cable(lab, "s")
+    client, server = cable(lab, ("s1", "s2"))
     daemons = []
     ends = (("b", "a", server, "2", "1"), ("a", "b", client, "1", "2"))
     for local, remote, namespace, own, other in ends:
