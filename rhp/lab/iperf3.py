@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from rhp.lab.errors import LabError, NotReached
+from rhp.lab.errors import LabError
 from rhp.lab.namespace import Namespace
-from rhp.lab.process import Background, wait_until
+from rhp.lab.process import Background
 from rhp.lab.programs import find
 
 
@@ -38,11 +38,10 @@ class Iperf3:
         command = [self._program, "-s", "-B", address, "-p", self._port, "--forceflush"]
         self._server: Background = server.start(command, log)
         try:
-            wait_until(lambda: "Server listening" in self._server.tail(), 5, "iperf3's server listening")
-        except NotReached:
-            said = self._server.tail()
+            self._server.wait_for("Server listening", 5)
+        except BaseException:
             self.stop()
-            raise LabError(f"iperf3's server did not start: {said}") from None
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from rhp.lab.errors import LabError, NotReached
 from rhp.lab.namespace import Namespace
-from rhp.lab.process import Background, wait_until
+from rhp.lab.process import Background
 from rhp.lab.programs import find
 
 PORT = 1194
@@ -42,11 +41,8 @@ class OpenVpn:
                 self.processes.append(
                     end.namespace.start(command(role, end, peer.outer, cipher), folder / f"{role}.log")
                 )
-            wait_until(self._ready, 15, "both OpenVPN ends being ready")
-        except NotReached as late:
-            said = "\n".join(end.tail() for end in self.processes)
-            self.stop()
-            raise LabError(f"{late}:\n{said}") from None
+            for process in self.processes:
+                process.wait_for(READY, 15)
         except BaseException:
             self.stop()
             raise
@@ -58,9 +54,6 @@ class OpenVpn:
         """End both ends. Safe to call twice."""
         for end in self.processes:
             end.stop()
-
-    def _ready(self) -> bool:
-        return all(READY in end.log.read_text(errors="replace") for end in self.processes)
 
 
 def command(role: str, end: OpenVpnEnd, remote: str, cipher: str) -> list[str]:

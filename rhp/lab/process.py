@@ -17,6 +17,7 @@ class Background:
     def __init__(self, command: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.command = tuple(command)
         self.log = log
+        self._before = len(self.text())
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 command,
@@ -39,9 +40,7 @@ class Background:
 
     def tail(self, lines: int = 30) -> str:
         """The last lines it wrote, for error messages."""
-        with contextlib.suppress(FileNotFoundError):
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
-        return ""
+        return "\n".join(self.text().splitlines()[-lines:])
 
     def send(self, number: signal.Signals) -> None:
         """Send it a signal; silently nothing when it has ended."""
@@ -53,6 +52,21 @@ class Background:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise NotReached(f"`{' '.join(self.command)}` still runs after {timeout:g} s:\n{self.tail()}") from None
+
+    def text(self) -> str:
+        """All it has written so far (and what was in the file before)."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    def wait_for(self, words: str, timeout: float) -> None:
+        """Wait until it has written `words`; raises `NotReached` with its last lines when it ends or lingers first."""
+        deadline = time.monotonic() + timeout
+        while words not in self.text()[self._before :]:
+            status = self.status
+            if status is not None and words not in self.text()[self._before :]:
+                raise NotReached(f"{Path(self.command[0]).name} ended with status {status}:\n{self.tail()}")
+            if time.monotonic() > deadline:
+                raise NotReached(f'nothing said "{words}" within {timeout:g} s:\n{self.tail()}')
+            time.sleep(0.02)
 
     def kill(self) -> None:
         """End it at once, without giving it a chance to say farewell."""

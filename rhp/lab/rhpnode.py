@@ -42,17 +42,13 @@ class RhpNode:
         self.start()
 
     def start(self, timeout: float = 15.0) -> None:
-        """Start the process and wait until it serves; raises `LabError` with its words when it ends instead."""
-        seen = len(self.text())
+        """Start the process and wait until it serves; raises `NotReached` with its words when it ends instead."""
         self.process = self.namespace.start(rhp_command("up", "-c", str(self.file)), self.log)
-        deadline = time.monotonic() + timeout
-        while READY not in self.text()[seen:]:
-            if self.process.status is not None:
-                raise LabError(f"rhp ended with status {self.process.status}: {self.text()[seen:].strip()}")
-            if time.monotonic() > deadline:
-                self.stop()
-                raise NotReached(f"rhp was not ready within {timeout:g} s:\n{self.process.tail()}")
-            time.sleep(0.02)
+        try:
+            self.process.wait_for(READY, timeout)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it by its own id, so that it says DELETE to its peers. Safe to call twice."""
@@ -116,10 +112,6 @@ class RhpNode:
             return self.namespace.run(rhp_command(command, *arguments, "-c", str(self.file)))
         except CommandFailed as error:
             raise CommandFailed(error.command, error.status, f"{error.output}\n{self.process.tail(20)}") from None
-
-    def text(self) -> str:
-        """All it has written so far."""
-        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
 
 def established(entry: dict[str, Any]) -> bool:
