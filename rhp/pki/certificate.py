@@ -2,34 +2,122 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from ipaddress import ip_address
 
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from rhp.pki.identity import format_identity, same_identity
+from rhp.wire.iana import IdType
 from rhp.wire.identity import Identity
+
+_PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
 def read_certificates(data: bytes) -> tuple[bytes, ...]:
     """Return the DER of every certificate in a PEM bundle, or of one in DER.
 
-    ValueError with a sentence when there is none.
+    ValueError with a sentence when there is none, or one of them cannot be read.
     """
-    raise NotImplementedError
+    blocks = _PEM_CERTIFICATE.findall(data)
+    try:
+        if blocks:
+            found = [x509.load_pem_x509_certificate(block) for block in blocks]
+        elif data[:1] == b"\x30":
+            found = [x509.load_der_x509_certificate(data)]
+        else:
+            raise ValueError("there is no certificate in it")
+        return tuple(item.public_bytes(Encoding.DER) for item in found)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"the certificate cannot be read: {error}" if blocks else str(error)) from None
+
+
+def load_certificate(der: bytes) -> x509.Certificate:
+    """Return the certificate; ValueError with a sentence when it cannot be read."""
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ValueError(f"the certificate cannot be read: {error}") from None
 
 
 def identity_in_certificate(der: bytes, identity: Identity) -> bool:
-    """Whether the subject or a subjectAltName of the certificate is this identity."""
-    raise NotImplementedError
+    """Whether the subject or a subjectAltName of the certificate is this identity; ValueError when it cannot be read.
+
+    A KEY_ID is compared with the subjectKeyIdentifier. The common name is never read as a host name.
+    """
+    return speaks_for(load_certificate(der), identity)
+
+
+def speaks_for(certificate: x509.Certificate, identity: Identity) -> bool:
+    """Whether the subject or a subjectAltName of the certificate is this identity; ValueError when it is malformed."""
+    return any(same_identity(name, identity) for name in _identities(certificate))
+
+
+def certificate_subject(der: bytes) -> Identity:
+    """Return the subject as an identity, in the certificate's own encoding; ValueError when it cannot be read."""
+    return Identity(IdType.DER_ASN1_DN, load_certificate(der).subject.public_bytes())
+
+
+def subject_text(certificate: x509.Certificate) -> str:
+    """Return the subject for a person to read; never raises."""
+    return format_identity(Identity(IdType.DER_ASN1_DN, certificate.subject.public_bytes()))
 
 
 def certificate_names(der: bytes) -> tuple[str, ...]:
-    """Return the identities a certificate may speak for, as `parse_identity` reads them."""
-    raise NotImplementedError
+    """Return the identities a certificate may speak for, as `parse_identity` reads them; ValueError as above."""
+    return tuple(format_identity(name) for name in _identities(load_certificate(der)))
 
 
 def certificate_validity(der: bytes) -> tuple[datetime, datetime]:
-    """Return the first and the last moment of validity, in UTC."""
-    raise NotImplementedError
+    """Return the first and the last moment of validity, in UTC; ValueError when it cannot be read."""
+    certificate = load_certificate(der)
+    return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
 def key_matches_certificate(private_pem: bytes, der: bytes) -> bool:
-    """Whether the private key belongs to the certificate; ValueError when the key cannot be read."""
-    raise NotImplementedError
+    """Whether the private key belongs to the certificate; ValueError when the key or the certificate cannot be read."""
+    try:
+        key = load_pem_private_key(private_pem, None)
+    except TypeError:
+        raise ValueError("the private key is protected by a passphrase") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("the private key cannot be read: PEM without a passphrase is needed") from None
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return key.public_key().public_bytes(*form) == load_certificate(der).public_key().public_bytes(*form)
+
+
+def _identities(certificate: x509.Certificate) -> list[Identity]:
+    """Every identity in the certificate: subject, alternative names, key identifier; ValueError when malformed."""
+    found = []
+    if len(list(certificate.subject)):
+        found.append(Identity(IdType.DER_ASN1_DN, certificate.subject.public_bytes()))
+    extensions = read_extensions(certificate)
+    for item in extensions:
+        if isinstance(item.value, x509.SubjectAlternativeName):
+            found += [name for general in item.value if (name := _from_general_name(general)) is not None]
+        elif isinstance(item.value, x509.SubjectKeyIdentifier):
+            found.append(Identity(IdType.KEY_ID, item.value.digest))
+    return found
+
+
+def read_extensions(certificate: x509.Certificate) -> x509.Extensions:
+    """Return the extensions; ValueError with a sentence when they are malformed or doubled."""
+    try:
+        return certificate.extensions
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise ValueError(f"the certificate's extensions cannot be read: {error}") from None
+
+
+def _from_general_name(name: x509.GeneralName) -> Identity | None:
+    if isinstance(name, x509.DNSName):
+        return Identity(IdType.FQDN, name.value.encode())
+    if isinstance(name, x509.RFC822Name):
+        return Identity(IdType.RFC822_ADDR, name.value.encode())
+    if isinstance(name, x509.IPAddress):
+        address = ip_address(str(name.value)) if "/" not in str(name.value) else None
+        if address is not None:
+            return Identity(IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR, address.packed)
+    return None

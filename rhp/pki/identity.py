@@ -1,33 +1,149 @@
-"""Identities as text: what a configuration writes, what a log shows, and patterns that match them."""
+"""Identities as text: what a configuration writes, what a log shows, and patterns (RFC 7296 section 3.5)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Literal
 
+from rhp.pki.dn import comparable, format_dn, parse_dn, read_dn, split_dn
+from rhp.wire.iana import IdType
 from rhp.wire.identity import Identity
+
+_LONGEST_TEXT = 256
+_ADDRESS_BYTES = {int(IdType.IPV4_ADDR): 4, int(IdType.IPV6_ADDR): 16}
+_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")
+_MAIL = re.compile(r"[!-?A-~]+@[A-Za-z0-9_.-]+\Z")
+_Kind = Literal["any", "exact", "mail", "name", "dn"]
 
 
 def parse_identity(text: str) -> Identity:
-    """Read "a@x" (RFC822), "a.b" (FQDN), an IP address, "C=.., O=.." (DN) or "@#hex" (KEY_ID); ValueError otherwise."""
-    raise NotImplementedError
+    """Read "a@x" (RFC822), "a.b" (FQDN), an IP address, "C=.., O=.." (DN) or "@#hex" (KEY_ID); ValueError otherwise.
+
+    "@a" is an FQDN whatever it looks like.
+    """
+    text = text.strip()
+    if text.startswith("@#"):
+        try:
+            return Identity(IdType.KEY_ID, bytes.fromhex(text[2:]))
+        except ValueError:
+            raise ValueError(f'"{text}" is not a key ID: hexadecimal digits in pairs follow "@#"') from None
+    if "=" in text:
+        return Identity(IdType.DER_ASN1_DN, parse_dn(text))
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return _parse_name(text)
+    return Identity(IdType.IPV4_ADDR if address.version == 4 else IdType.IPV6_ADDR, address.packed)
+
+
+def _parse_name(text: str) -> Identity:
+    if text.startswith("@") and _NAME.match(text[1:]):
+        return Identity(IdType.FQDN, text[1:].encode("ascii"))
+    if _MAIL.match(text):
+        return Identity(IdType.RFC822_ADDR, text.encode("ascii"))
+    if _NAME.match(text):
+        return Identity(IdType.FQDN, text.encode("ascii"))
+    raise ValueError(
+        f'"{text}" is not an identity: write a name like "gate.example.org", a mail address, an IP address, '
+        'a distinguished name like "C=CH, CN=gate" or a key ID like "@#0a1b"'
+    )
 
 
 def format_identity(identity: Identity) -> str:
-    """Return printable text for any identity; never raises."""
-    raise NotImplementedError
+    """Return printable text for any identity, at most a few hundred characters; never raises."""
+    text = _format(int(identity.id_type), identity.data)
+    printable = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return printable if len(printable) <= _LONGEST_TEXT else printable[: _LONGEST_TEXT - 3] + "..."
+
+
+def _format(id_type: int, data: bytes) -> str:
+    if _ADDRESS_BYTES.get(id_type) == len(data):
+        return str(ip_address(data))
+    if id_type in (IdType.FQDN, IdType.RFC822_ADDR):
+        return data[:_LONGEST_TEXT].decode("utf-8", "backslashreplace")
+    if id_type == IdType.DER_ASN1_DN:
+        try:
+            return format_dn(data)
+        except ValueError:
+            return f"malformed DN #{data[:_LONGEST_TEXT].hex()}"
+    if id_type == IdType.KEY_ID:
+        return f"@#{data[:_LONGEST_TEXT].hex()}"
+    return f"ID type {id_type} #{data[:_LONGEST_TEXT].hex()}" if data else f"ID type {id_type}, empty"
+
+
+def same_identity(one: Identity, other: Identity) -> bool:
+    """Whether two identities mean the same: names whatever their letter case, DNs by their parts, else by octets."""
+    if one.id_type != other.id_type:
+        return False
+    if one.data == other.data:
+        return True
+    if one.id_type in (IdType.FQDN, IdType.RFC822_ADDR):
+        return one.data.lower() == other.data.lower()
+    if one.id_type == IdType.DER_ASN1_DN:
+        try:
+            return comparable(read_dn(one.data)) == comparable(read_dn(other.data))
+        except ValueError:
+            return False
+    return False
 
 
 @dataclass(frozen=True, slots=True)
 class IdentityPattern:
-    """What a peer's identity has to look like: exact, "%any", "*@x" or "*.x"."""
+    """What a peer's identity has to be: exact, "%any", "*@x" (mail), "*.x" (name) or a DN with "*" as a value."""
 
     text: str
+    _kind: _Kind = field(default="any", repr=False, compare=False)
+    _identity: Identity | None = field(default=None, repr=False, compare=False)
+    _suffix: bytes = field(default=b"", repr=False, compare=False)
 
     @classmethod
     def parse(cls, text: str) -> IdentityPattern:
         """Read a pattern; ValueError with a sentence when it is none."""
-        raise NotImplementedError
+        text = text.strip()
+        if text in ("%any", "*"):
+            return cls("%any")
+        if text.startswith(("*@", "*.")):
+            if not _NAME.match(text[2:]):
+                raise ValueError(f'"{text}" is not a pattern: a domain has to follow "{text[:2]}"')
+            return cls(text, "mail" if text[1] == "@" else "name", None, text[1:].lower().encode("ascii"))
+        if "=" in text and any(value == "*" for _, value in split_dn(text)):
+            return cls(text, "dn", parse_identity(text))
+        if "*" in text or text.startswith("%"):
+            raise ValueError(f'"{text}" is not a pattern: write "%any", "*@domain", "*.domain" or one identity')
+        return cls(text, "exact", parse_identity(text))
+
+    @property
+    def identity(self) -> Identity | None:
+        """The one identity that fits, or None when several may."""
+        return self._identity if self._kind == "exact" else None
+
+    @property
+    def specificity(self) -> tuple[int, int]:
+        """A rank by which the narrower of two patterns is the greater one."""
+        return ("any", "dn", "name", "mail", "exact").index(self._kind), len(self._suffix)
 
     def matches(self, identity: Identity) -> bool:
         """Whether the identity fits."""
-        raise NotImplementedError
+        if self._kind == "any":
+            return True
+        if self._kind == "exact":
+            return self._identity is not None and same_identity(self._identity, identity)
+        if self._kind == "dn":
+            return self._identity is not None and _dn_fits(self._identity, identity)
+        wanted = IdType.RFC822_ADDR if self._kind == "mail" else IdType.FQDN
+        name = identity.data.lower()
+        return identity.id_type == wanted and name.endswith(self._suffix) and len(name) > len(self._suffix)
+
+
+def _dn_fits(pattern: Identity, identity: Identity) -> bool:
+    if identity.id_type != IdType.DER_ASN1_DN:
+        return False
+    try:
+        wanted, found = comparable(read_dn(pattern.data)), comparable(read_dn(identity.data))
+    except ValueError:
+        return False
+    return len(wanted) == len(found) and all(
+        oid == other and value in ("*", given) for (oid, value), (other, given) in zip(wanted, found, strict=True)
+    )

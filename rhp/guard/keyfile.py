@@ -1,0 +1,62 @@
+"""Files that hold secrets: who may read them is checked before what they say.
+
+A secret file belongs to the user who runs the guard or to root, and nobody else may read or write it. The check is
+made on the open file, so that the file checked is the file read.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+
+_LARGEST_FILE = 1 << 16
+
+
+def read_secret_file(path: str) -> bytes:
+    """Return a secret file's content, at most 64 KiB.
+
+    ValueError with a sentence that says how to mend what is wrong.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be opened: {error.strerror}") from None
+    with os.fdopen(descriptor, "rb") as file:
+        check_mode(path, os.fstat(descriptor))
+        content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise ValueError(f"{path} is too large for a key")
+    return content
+
+
+def check_mode(path: str, status: os.stat_result) -> None:
+    """Raise ValueError when a file with this status should not hold a secret; the sentence says what to do."""
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{path} is not a file")
+    mode = stat.S_IMODE(status.st_mode)
+    if mode & 0o077:
+        raise ValueError(f"{path} can be read by others (mode {mode:04o}): run chmod 600 {path}")
+    if status.st_uid not in (os.geteuid(), 0):
+        raise ValueError(f"{path} belongs to another user (uid {status.st_uid}): run chown {os.geteuid()} {path}")
+
+
+def decode_psk(text: bytes) -> bytes:
+    """Return the octets of a pre-shared key in text form; ValueError with a sentence when there are none.
+
+    Line ends at the end are not part of it; "0x" begins hexadecimal digits, "0s" base64 (as in swanctl), and anything
+    else is the key itself.
+    """
+    text = text.rstrip(b"\r\n")
+    try:
+        if text[:2] in (b"0x", b"0X"):
+            text = bytes.fromhex(text[2:].decode("ascii"))
+        elif text[:2] in (b"0s", b"0S"):
+            text = base64.b64decode(text[2:], validate=True)
+    except (ValueError, binascii.Error):
+        kind = "hexadecimal" if text[1:2] in (b"x", b"X") else "base64"
+        raise ValueError(f"the pre-shared key is not valid {kind}") from None
+    if not text:
+        raise ValueError("the pre-shared key is empty")
+    return text
