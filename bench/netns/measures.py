@@ -1,9 +1,9 @@
 """What is measured of one contender, each as a plain number in the unit that its name ends in."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from bench.netns.contenders import Contender
 from rhp.lab.errors import LabError
@@ -84,7 +84,7 @@ def status_s(contender: Contender) -> float | None:
     if not contender.nodes:
         return None
     begin = time.monotonic()
-    report: dict[str, Any] = contender.nodes[0].status()
+    report = json.loads(contender.nodes[0].command("status", "-o", "json"))
     taken = time.monotonic() - begin
     return taken if report["connections"] else None
 

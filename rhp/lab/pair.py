@@ -13,6 +13,8 @@ CONNECTION = "cable"
 CHILD = "ethernet"
 TAP = "rhp0"
 SECRET = "a shared secret of the lab"  # noqa: S105 (it protects nothing but a test)
+INNER = ("10.77.0.1", "10.77.0.2")
+INNER6 = ("fd77::1", "fd77::2")
 IDENTITIES = ("a.example.org", "b.example.org")
 
 
@@ -35,8 +37,8 @@ class NodePair:
 
     a: RhpNode
     b: RhpNode
-    inner: tuple[str, str] = ("10.77.0.1", "10.77.0.2")
-    inner6: tuple[str, str] = ("fd77::1", "fd77::2")
+    inner: tuple[str, str] = INNER
+    inner6: tuple[str, str] = INNER6
 
     def wait_established(self, timeout: float = 10.0) -> None:
         """Wait until the tunnel stands at both ends; raises `NotReached` with the evidence."""
@@ -44,19 +46,19 @@ class NodePair:
             end.wait_established(CONNECTION, timeout)
 
 
-def configuration(number: int, options: PairOptions) -> Table:
-    """The configuration of the node with that number, 1 or 2, at the outer address of the same number."""
+def configuration(number: int, options: PairOptions, others: Table | None = None) -> Table:
+    """The configuration of node 1 or 2, at the outer address of that number; `others` are further connections."""
     own, peer = IDENTITIES[number - 1], IDENTITIES[2 - number]
     where: Table = {}
     if number == 1 or options.both_initiate:
         where = {"remote_addrs": [outer(3 - number, options.version)]}
     ethernet: Table = {"mode": "ethernet", **options.child}
     connection: Table = {**psk(own, peer, options.secrets[number - 1]), **where, **options.connection}
-    addresses = [f"10.77.0.{number}/24", f"fd77::{number}/64"]
+    addresses = [f"{INNER[number - 1]}/24", f"{INNER6[number - 1]}/64"]
     return {
         **options.more,
         "interface": {"name": TAP, "addresses": addresses, **options.interface},
-        "connections": {CONNECTION: {**connection, "children": {CHILD: ethernet}}},
+        "connections": {CONNECTION: {**connection, "children": {CHILD: ethernet}}, **(others or {})},
     }
 
 

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rhp.lab.errors import CommandFailed, LabError, NotReached
+from rhp.lab.errors import LabError, NotReached
 from rhp.lab.namespace import Namespace
 from rhp.lab.nodeconf import Table, toml
 from rhp.lab.process import Background
+from rhp.node.control.client import ControlError, ask
+from rhp.node.control.protocol import Request
 
 READY = "ready"
 
@@ -60,14 +62,13 @@ class RhpNode:
 
     def down(self) -> str:
         """End it by `rhp down`, and wait until it has ended."""
-        said = self.control("down")
+        said = self.command("down")
         self.process.wait(10)
         return said
 
     def status(self) -> dict[str, Any]:
-        """The whole of `rhp status -o json`."""
-        report: dict[str, Any] = json.loads(self.control("status", "-o", "json"))
-        return report
+        """What `rhp status -o json` shows, asked of the control socket."""
+        return self._ask("status")
 
     def connection(self, name: str) -> dict[str, Any]:
         """One connection's part of the status; raises `LabError` when there is none of that name."""
@@ -87,31 +88,39 @@ class RhpNode:
         while not wanted(entry := self.connection(name)):
             if time.monotonic() > deadline:
                 raise NotReached(f"{name} after {timeout:g} s: {json.dumps(entry)}\n{self.process.tail(20)}")
-            time.sleep(0.03)
+            time.sleep(0.02)
         return entry
 
     def initiate(self, name: str) -> None:
         """Bring the connection up; asked for, not waited for."""
-        self.control("initiate", name)
+        self._ask("initiate", connection=name)
 
     def terminate(self, name: str) -> None:
         """Delete the connection's IKE SA."""
-        self.control("terminate", name)
+        self._ask("terminate", connection=name)
 
     def terminate_child(self, name: str, child: str) -> None:
         """Delete one child."""
-        self.control("terminate", name, "--child", child)
+        self._ask("delete-child", connection=name, child=child)
 
-    def rekey(self, name: str, child: str | None = None) -> None:
-        """Rekey the connection's IKE SA, or one of its children; asked for, not waited for."""
-        self.control("rekey", name, *(["--child", child] if child else []))
+    def rekey_ike(self, name: str) -> None:
+        """Rekey the connection's IKE SA; asked for, not waited for."""
+        self._ask("rekey-ike", connection=name)
 
-    def control(self, command: str, *arguments: str) -> str:
-        """Run one of rhp's commands against this node; raises `CommandFailed` with the end of the node's log."""
+    def rekey_child(self, name: str, child: str) -> None:
+        """Rekey one child; asked for, not waited for."""
+        self._ask("rekey-child", connection=name, child=child)
+
+    def command(self, name: str, *arguments: str, check: bool = True) -> str:
+        """Run one of rhp's commands against this node and return its output; see `programs.run`."""
+        return self.namespace.run(rhp_command(name, *arguments, "-c", str(self.file)), check=check)
+
+    def _ask(self, command: str, **fields: str) -> dict[str, Any]:
+        """Put a request to the control socket; raises `LabError` with the node's sentence and its last lines."""
         try:
-            return self.namespace.run(rhp_command(command, *arguments, "-c", str(self.file)))
-        except CommandFailed as error:
-            raise CommandFailed(error.command, error.status, f"{error.output}\n{self.process.tail(20)}") from None
+            return ask(self.folder / "run" / "control.sock", Request(command, fields))
+        except ControlError as error:
+            raise LabError(f"{command} {fields}: {error}\n{self.process.tail(20)}") from None
 
 
 def established(entry: dict[str, Any]) -> bool:

@@ -1,0 +1,140 @@
+"""What `rhp demo` shows, as steps that measure: two nodes with an Ethernet, and a strongSwan with IP, on one switch.
+
+Each step does one thing and returns findings with their values; the command that shows them knows how to lay them out.
+Nothing here prints, and nothing is taken on faith: a step whose claim does not hold raises `LabError`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rhp.lab.errors import LabError
+from rhp.lab.frames import BROADCAST, ETH_P_EXPERIMENT, FrameSocket, ethernet
+from rhp.lab.iperf3 import Iperf3
+from rhp.lab.lab import Lab
+from rhp.lab.namespace import Namespace
+from rhp.lab.nodeconf import psk, tunnel
+from rhp.lab.pair import CONNECTION, IDENTITIES, INNER, SECRET, TAP, PairOptions, configuration
+from rhp.lab.ping import ping
+from rhp.lab.programs import find
+from rhp.lab.rhpnode import RhpNode
+from rhp.lab.strongswan import StrongSwan
+from rhp.lab.swanconf import SwanAuth, SwanChild, SwanConnection
+from rhp.lab.topology import outer, switch
+
+SWAN_CONNECTION = "strongswan"
+SWAN_IDENTITY = "s.example.org"
+SWAN_INNER = "10.88.0.1"
+SECONDS = 3
+PROGRAMS = ("iperf3", "charon", "swanctl", "ping", "ip")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was seen: `key` and `value` for a program, `label` and `text` for a person."""
+
+    key: str
+    value: str | float | bool
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that takes a moment: `doing` says what, `act` does it and returns what was seen."""
+
+    chapter: str
+    doing: str
+    act: Callable[[], list[Finding]]
+
+
+class Showcase:
+    """The demo's network. Making it needs root, and the programs that `PROGRAMS` names."""
+
+    def __init__(self, lab: Lab) -> None:
+        for program in PROGRAMS:
+            find(program)
+        self._lab = lab
+        self._hosts = switch(lab, ("a", "b", "s"))
+        self._a: RhpNode
+
+    def steps(self) -> list[Step]:
+        """All steps in their order."""
+        a, b, s = self._hosts
+        near, far = INNER
+        ours, theirs = "two rhp nodes", "rhp and strongSwan"
+        return [
+            Step(ours, "Starting two nodes and a strongSwan", self._start),
+            Step(ours, "Waiting for the tunnel", lambda: self._tunnel(CONNECTION, "", "Ethernet")),
+            Step(ours, "Pinging across it", lambda: [_round_trip("ping_ms", "ping a to b", a, far, near)]),
+            Step(ours, "Pinging back", lambda: [_round_trip("ping_back_ms", "ping b to a", b, near, far)]),
+            Step(ours, "Sending a broadcast", self._broadcast),
+            Step(ours, "Measuring TCP", lambda: [self._speed("tcp_gbps", b, far)]),
+            Step(theirs, "Waiting for strongSwan", lambda: self._tunnel(SWAN_CONNECTION, "strongswan_", "IP")),
+            Step(
+                theirs,
+                "Pinging across it",
+                lambda: [_round_trip("strongswan_ping_ms", "ping a to strongSwan", a, SWAN_INNER, near)],
+            ),
+            Step(
+                theirs,
+                "Pinging back",
+                lambda: [_round_trip("strongswan_ping_back_ms", "ping strongSwan to a", s, near, SWAN_INNER)],
+            ),
+            Step(theirs, "Measuring TCP", lambda: [self._speed("strongswan_tcp_gbps", s, SWAN_INNER)]),
+        ]
+
+    def _start(self) -> list[Finding]:
+        """strongSwan and node b wait; node a calls both."""
+        a, b, s = self._hosts
+        near = INNER[0]
+        s.address("lo", f"{SWAN_INNER}/32")
+        child = SwanChild("lan", (f"{SWAN_INNER}/32",), (f"{near}/32",))
+        ends = SwanAuth(SWAN_IDENTITY), SwanAuth(IDENTITIES[0])
+        waits = SwanConnection("rhp", outer(3), outer(1), *ends, (child,), psk=SECRET)
+        self._lab.keep(StrongSwan(s, self._lab.path("strongswan"), [waits]))
+        self._lab.keep(RhpNode(b, self._lab.path("b"), configuration(2, PairOptions())))
+        calls = {
+            **psk(IDENTITIES[0], SWAN_IDENTITY, SECRET),
+            "remote_addrs": [outer(3)],
+            "children": {"lan": tunnel([f"{near}/32"], [f"{SWAN_INNER}/32"])},
+        }
+        wanted = configuration(1, PairOptions(), {SWAN_CONNECTION: calls})
+        self._a = self._lab.keep(RhpNode(a, self._lab.path("a"), wanted))
+        return []
+
+    def _tunnel(self, connection: str, prefix: str, what: str) -> list[Finding]:
+        """Wait for one tunnel; how long it took, by the node's own clock, and with what."""
+        seen = self._a.wait_established(connection)
+        took, suite, esp = float(seen["established_ms"]), str(seen["suite"]), str(seen["children"][0]["suite"])
+        return [
+            Finding(f"{prefix}established_ms", took, "established", f"{what} after {took:.0f} ms, as {seen['peer']}"),
+            Finding(f"{prefix}suite", suite, "IKE", suite),
+            Finding(f"{prefix}esp_suite", esp, "ESP", esp),
+        ]
+
+    def _broadcast(self) -> list[Finding]:
+        """Send one broadcast frame on a's TAP and look for it, octet by octet, on b's."""
+        a, b, _ = self._hosts
+        with FrameSocket(a, TAP) as near, FrameSocket(b, TAP) as far:
+            sent = ethernet(BROADCAST, near.mac, ETH_P_EXPERIMENT, b"rhp demo: a broadcast")
+            near.send(sent)
+            far.expect(lambda frame: frame == sent)
+        return [Finding("broadcast_seen", True, "broadcast", "sent by a, seen unchanged by b")]
+
+    def _speed(self, key: str, server: Namespace, address: str) -> Finding:
+        """One TCP stream from a."""
+        with Iperf3(self._hosts[0], server, address, self._lab.path(f"{key}.log")) as iperf3:
+            gbps = iperf3.tcp(SECONDS).gbps
+        if gbps <= 0:
+            raise LabError(f"no TCP data arrived at {address}")
+        return Finding(key, round(gbps, 3), "TCP", f"{gbps:.2f} Gb/s, one stream for {SECONDS} s")
+
+
+def _round_trip(key: str, label: str, host: Namespace, address: str, source: str) -> Finding:
+    """The median of a few pings, all of which have to come back; the first may be lost to address resolution."""
+    ping(host, address, count=1, source=source)
+    result = ping(host, address, count=10, interval=0.05, source=source)
+    if result.median_ms is None or result.received < result.sent:
+        raise LabError(f"{label}: {result.received} of {result.sent} came back")
+    text = f"{result.median_ms:.2f} ms, {result.received} of {result.sent} came back"
+    return Finding(key, round(result.median_ms, 3), label, text)
