@@ -14,6 +14,7 @@ from rhp.wire.identity import Identity
 _LONGEST_TEXT = 256
 _ADDRESS_BYTES = {int(IdType.IPV4_ADDR): 4, int(IdType.IPV6_ADDR): 16}
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")
+_NUMBERS = re.compile(r"\d+(\.\d+){3}\Z")
 _MAIL = re.compile(r"[!-?A-~]+@[A-Za-z0-9_.-]+\Z")
 _Kind = Literal["any", "exact", "mail", "name", "dn"]
 
@@ -43,7 +44,7 @@ def _parse_name(text: str) -> Identity:
         return Identity(IdType.FQDN, text[1:].encode("ascii"))
     if _MAIL.match(text):
         return Identity(IdType.RFC822_ADDR, text.encode("ascii"))
-    if _NAME.match(text):
+    if _NAME.match(text) and not _NUMBERS.match(text):
         return Identity(IdType.FQDN, text.encode("ascii"))
     raise ValueError(
         f'"{text}" is not an identity: write a name like "gate.example.org", a mail address, an IP address, '
@@ -134,7 +135,12 @@ class IdentityPattern:
             return self._identity is not None and _dn_fits(self._identity, identity)
         wanted = IdType.RFC822_ADDR if self._kind == "mail" else IdType.FQDN
         name = identity.data.lower()
-        return identity.id_type == wanted and name.endswith(self._suffix) and len(name) > len(self._suffix)
+        return (
+            identity.id_type == wanted
+            and name.endswith(self._suffix)
+            and len(name) > len(self._suffix)
+            and name.count(b"@") == self._suffix.count(b"@")
+        )
 
 
 def _dn_fits(pattern: Identity, identity: Identity) -> bool:

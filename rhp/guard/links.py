@@ -1,0 +1,171 @@
+"""Interfaces, addresses, bridge membership and routes, through rtnetlink; every change goes into the undo log.
+
+pyroute2 is imported when the first question of this kind comes: it costs a tenth of a second and a dozen megabytes,
+which a node that configures nothing does not pay.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from ipaddress import ip_interface, ip_network
+from typing import Protocol, cast
+
+from rhp.guard.protocol import AddRoute, ConfigureLink, RemoveRoute
+from rhp.guard.undo import UndoLog, error_number
+
+_Value = int | str
+
+
+class _Message(Protocol):
+    """What rtnetlink says about a link."""
+
+    def get_attr(self, name: str) -> _Value | None: ...
+
+    def get(self, name: str) -> _Value | None: ...
+
+
+class _Netlink(Protocol):
+    """The verbs of pyroute2's AsyncIPRoute that are used here."""
+
+    def link(self, command: str, **values: _Value) -> Awaitable[list[_Message]]: ...
+
+    def addr(self, command: str, **values: _Value) -> Awaitable[list[_Message]]: ...
+
+    def route(self, command: str, **values: _Value) -> Awaitable[list[_Message]]: ...
+
+
+class LinkError(Exception):
+    """A change could not be made; the message is one sentence."""
+
+
+class Links:
+    """Changes the links of the network namespace of this process, noting in `undo` how each change is taken back."""
+
+    def __init__(self, undo: UndoLog) -> None:
+        self._undo = undo
+        self._own: set[str] = set()
+
+    def created(self, name: str) -> None:
+        """Note that the interface was made by us: taking it back is deleting it, with all that hangs on it."""
+        self._own.add(name)
+        self._undo.add(f"the interface {name}", partial(self._delete, name))
+
+    async def configure(self, question: ConfigureLink) -> None:
+        """Set what is given of an interface; raises `LinkError`."""
+        index = _index(question.name)
+        async with _netlink() as netlink:
+            await self._set_properties(netlink, index, question)
+            for text in question.addresses:
+                await self._add_address(netlink, index, question.name, text)
+            if question.up:
+                await _do(f"{question.name} cannot be set up", netlink.link("set", index=index, state="up"))
+
+    async def _set_properties(self, netlink: _Netlink, index: int, question: ConfigureLink) -> None:
+        wanted: dict[str, _Value] = {}
+        if question.mtu is not None:
+            wanted["mtu"] = question.mtu
+        if question.mac is not None:
+            wanted["address"] = question.mac.hex(":")
+        if question.bridge is not None:
+            wanted["master"] = _index(question.bridge)
+        before = (await _do(f"{question.name} cannot be read", netlink.link("get", index=index)))[0]
+        for key, value in wanted.items():
+            await _do(f"{question.name}: {key} {value} cannot be set", netlink.link("set", index=index, **{key: value}))
+            if question.name not in self._own:
+                old = before.get_attr(f"IFLA_{key.upper()}") or 0
+                self._undo.add(f"{key} of {question.name}", partial(self._set, question.name, {key: old}))
+        if question.up and before.get("state") != "up" and question.name not in self._own:
+            self._undo.add(f"state of {question.name}", partial(self._set, question.name, {"state": "down"}))
+
+    async def _add_address(self, netlink: _Netlink, index: int, name: str, text: str) -> None:
+        interface = ip_interface(text)
+        address = {"address": str(interface.ip), "prefixlen": interface.network.prefixlen}
+        try:
+            await netlink.addr("add", index=index, **address)
+        except Exception as error:
+            if error_number(error) == errno.EEXIST:
+                return  # It is there already, and so not ours to take back.
+            raise _sentence(f"{name}: address {text} cannot be added", error) from None
+        self._undo.add(f"address {text} of {name}", partial(self._remove_address, name, address))
+
+    async def add_route(self, question: AddRoute) -> None:
+        """Add a route; raises `LinkError`, also when there is one to the same destination that is not ours."""
+        route = _route(question, _index(question.interface))
+        async with _netlink() as netlink:
+            await _do(f"the route to {question.destination} cannot be added", netlink.route("add", **route))
+        self._undo.add(_route_name(question), partial(self._delete_route, question))
+
+    async def remove_route(self, question: RemoveRoute) -> None:
+        """Take back a route of ours; raises `LinkError` for one that `add_route` did not make."""
+        if not self._undo.forget(_route_name(question)):
+            raise LinkError(f"the route to {question.destination} was not made by this node")
+        try:
+            await self._delete_route(question)
+        except Exception as error:
+            if error_number(error) not in (errno.ESRCH, errno.ENODEV):
+                raise _sentence(f"the route to {question.destination} cannot be removed", error) from None
+
+    async def _delete(self, name: str) -> None:
+        self._own.discard(name)
+        async with _netlink() as netlink:
+            await netlink.link("del", index=socket.if_nametoindex(name))
+
+    async def _set(self, name: str, values: dict[str, _Value]) -> None:
+        async with _netlink() as netlink:
+            await netlink.link("set", index=socket.if_nametoindex(name), **values)
+
+    async def _remove_address(self, name: str, address: dict[str, _Value]) -> None:
+        async with _netlink() as netlink:
+            await netlink.addr("del", index=socket.if_nametoindex(name), **address)
+
+    async def _delete_route(self, question: AddRoute | RemoveRoute) -> None:
+        async with _netlink() as netlink:
+            index = socket.if_nametoindex(question.interface)
+            await netlink.route("del", **_route(question, index))
+
+
+def _netlink() -> AbstractAsyncContextManager[_Netlink]:
+    from pyroute2 import AsyncIPRoute
+
+    return cast("AbstractAsyncContextManager[_Netlink]", AsyncIPRoute())
+
+
+def _index(name: str) -> int:
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        raise LinkError(f"there is no interface {name}") from None
+
+
+def _route(question: AddRoute | RemoveRoute, index: int) -> dict[str, _Value]:
+    route: dict[str, _Value] = {"dst": str(ip_network(question.destination)), "oif": index}
+    if question.source is not None:
+        route["prefsrc"] = question.source
+    if question.gateway is not None:
+        route["gateway"] = question.gateway
+    return route
+
+
+def _route_name(question: AddRoute | RemoveRoute) -> str:
+    return f"route {question.destination} {question.interface} {question.source} {question.gateway}"
+
+
+async def _do(what: str, request: Awaitable[list[_Message]]) -> list[_Message]:
+    try:
+        return await request
+    except Exception as error:
+        raise _sentence(what, error) from None
+
+
+def _sentence(what: str, error: Exception) -> LinkError:
+    number = error_number(error)
+    if number is None:
+        return LinkError(f"{what}: {error}")
+    if number in (errno.EPERM, errno.EACCES):
+        return LinkError(f"{what} without root (CAP_NET_ADMIN)")
+    return LinkError(f"{what}: {os.strerror(number)}")
