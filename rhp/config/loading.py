@@ -1,16 +1,26 @@
-"""From a TOML file to everything a node needs, or to the list of all its mistakes."""
+"""From a TOML file to everything a node needs, or to the list of all its mistakes.
+
+Text -> TOML -> the model -> what must hold between keys -> the files they name -> the dataclasses of the rooms below.
+Every step but the first goes on after a mistake, so that one run shows all of them.
+"""
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from rhp.config.errors import Problem
+from rhp.config.checks import check
+from rhp.config.credentials import read_credentials
+from rhp.config.errors import ConfigError, Problem
+from rhp.config.lines import key_lines
+from rhp.config.reading import Findings, read
+from rhp.config.translate import to_engine, to_policy, to_settings
+from rhp.guard.policy import GuardPolicy
+from rhp.ike.config import EngineConfig
 from rhp.node.settings import NodeSettings
-
-if TYPE_CHECKING:
-    from rhp.ike.config import EngineConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,4 +30,53 @@ class Loaded:
     file: Path
     settings: NodeSettings
     engine: EngineConfig
-    warnings: tuple[Problem, ...]
+    policy: GuardPolicy
+    warnings: tuple[Problem, ...] = ()
+
+
+def load(file: Path, now: datetime | None = None) -> Loaded:
+    """Read and check a configuration file; raises `ConfigError` with every mistake. `now` judges certificates."""
+    file = file.absolute()
+    data, findings = _parse(file)
+    configuration = read(data, findings)
+    check(configuration, findings)
+    chains = read_credentials(configuration, file.parent, findings, now or datetime.now(UTC))
+    _check_inline_keys(file, configuration.connections, findings)
+    problems = sorted(findings.problems, key=lambda problem: (problem.line or 0, problem.where))
+    if any(not problem.warning for problem in problems):
+        raise ConfigError(file, problems)
+    return Loaded(
+        file=file,
+        settings=to_settings(configuration),
+        engine=to_engine(configuration, chains),
+        policy=to_policy(configuration, file.parent),
+        warnings=tuple(problems),
+    )
+
+
+def _parse(file: Path) -> tuple[dict[str, Any], Findings]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise _refuse(file, "there is no such file; write it, or name another one with -c FILE") from None
+    except UnicodeDecodeError:
+        raise _refuse(file, "this is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise _refuse(file, f"it cannot be read: {error.strerror or error}") from None
+    try:
+        return tomllib.loads(text), Findings(key_lines(text))
+    except tomllib.TOMLDecodeError as error:
+        raise _refuse(file, f"this is not TOML: {error}") from None
+
+
+def _refuse(file: Path, message: str) -> ConfigError:
+    return ConfigError(file, [Problem("", message)])
+
+
+def _check_inline_keys(file: Path, connections: dict[str, Any], findings: Findings) -> None:
+    if not file.stat().st_mode & 0o004:
+        return
+    for name, connection in connections.items():
+        if connection.psk is not None:
+            message = f"everyone on this machine can read this key; run chmod 600 {file}, or use psk_file"
+            findings.add(("connections", name, "psk"), message, warning=True)

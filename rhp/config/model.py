@@ -128,6 +128,7 @@ class Connection(Table):
     local_addrs: Networks = Field(default_factory=list)
     remote_addrs: Remotes = Field(default_factory=list)
     remote_port: Port = 500
+    remote_natt_port: Port = 4500
     proposals: IkeProposals = Field(default_factory=list)
     # ESP in UDP even without NAT: the kernel moves UDP in trains, and every firewall that lets IKE pass lets this pass.
     encapsulation: Literal["udp", "auto"] = "udp"

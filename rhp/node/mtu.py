@@ -1,9 +1,9 @@
 """How large an inner packet may be, so that what it becomes outside fits in one packet.
 
-Outside in: the outer IP header (20 octets, IPv6 40), a UDP header where ESP travels in UDP (RFC 3948), the ESP header of
+Outside in: the outer IP header (20 octets, or 40), a UDP header where ESP travels in UDP (RFC 3948), the ESP header of
 SPI and sequence number (RFC 4303 section 2), the IV, the inner data padded so that it ends on the cipher's block and on
 four octets together with the two octets of pad length and next header, and the ICV. In the Ethernet mode the inner data
-begin with two octets of EtherIP (RFC 3378 section 3) and the Ethernet header. A VLAN tag is not counted, as on Ethernet.
+begin with two octets of EtherIP (RFC 3378 section 3) and the Ethernet header. A VLAN tag is not counted, as elsewhere.
 """
 
 from __future__ import annotations

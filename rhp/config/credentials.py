@@ -1,0 +1,148 @@
+"""The keys and certificates that a connection names: read, and checked against each other.
+
+What comes back holds certificates only. Private keys and pre-shared keys are looked at, to find mistakes before a node
+starts, and forgotten; the guard reads them for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rhp.config.checks import auth_methods
+from rhp.config.files import read_file
+from rhp.config.model import Configuration, Connection
+from rhp.config.reading import Findings, Place
+from rhp.config.suggest import one_of
+from rhp.guard.secrets import decode_psk
+from rhp.pki.certificate import (
+    certificate_names,
+    certificate_validity,
+    identity_in_certificate,
+    key_matches_certificate,
+    read_certificates,
+)
+from rhp.pki.identity import format_identity
+
+SHORTEST_PSK = 16
+_SOON = timedelta(days=14)
+
+
+@dataclass(frozen=True, slots=True)
+class Chains:
+    """The certificates of one connection in DER: our own chain, the end entity first, and the CAs we trust."""
+
+    own: tuple[bytes, ...] = ()
+    cas: tuple[bytes, ...] = ()
+
+
+def read_credentials(
+    configuration: Configuration, folder: Path, findings: Findings, now: datetime
+) -> dict[str, Chains]:
+    """Read every file that the connections name; mistakes go to `findings`. `now` is aware."""
+    return {
+        name: _read_connection(("connections", name), connection, folder, findings, now.astimezone(UTC))
+        for name, connection in configuration.connections.items()
+    }
+
+
+def _read_connection(
+    here: tuple[str, ...], connection: Connection, folder: Path, findings: Findings, now: datetime
+) -> Chains:
+    ours, theirs = auth_methods(connection)
+    if "psk" in (ours, theirs):
+        _check_psk(here, connection, folder, findings)
+    own: tuple[bytes, ...] = ()
+    if ours == "pubkey":
+        own = _certificates((*here, "local", "certs"), connection.local.certs, folder, findings, now)
+        _check_identity(here, connection, own, findings)
+        _check_key(here, connection, own, folder, findings)
+    cas: tuple[bytes, ...] = ()
+    if theirs == "pubkey":
+        cas = _certificates((*here, "remote", "cas"), connection.remote.cas, folder, findings, now)
+    return Chains(own, cas)
+
+
+def _check_psk(here: tuple[str, ...], connection: Connection, folder: Path, findings: Findings) -> None:
+    if connection.psk is not None:
+        place, written = (*here, "psk"), connection.psk.get_secret_value().encode()
+    elif connection.psk_file is not None:
+        place = (*here, "psk_file")
+        try:
+            written = read_file(folder, connection.psk_file, secret=True)
+        except ValueError as error:
+            findings.add(place, str(error))
+            return
+    else:
+        return
+    try:
+        key = decode_psk(written)
+    except ValueError as error:
+        findings.add(place, str(error))
+        return
+    if len(key) < SHORTEST_PSK:
+        findings.add(
+            place,
+            f"this key has {len(key)} octets and can be guessed; make a longer one with rhp keygen psk",
+            warning=True,
+        )
+
+
+def _certificates(
+    place: tuple[str, ...], names: Iterable[str], folder: Path, findings: Findings, now: datetime
+) -> tuple[bytes, ...]:
+    found: list[bytes] = []
+    for index, name in enumerate(names):
+        here: Place = (*place, index)
+        try:
+            ders = read_certificates(read_file(folder, name, secret=False))
+        except ValueError as error:
+            findings.add(here, str(error))
+            continue
+        for der in ders:
+            _check_validity(here, name, der, findings, now)
+        found += ders
+    return tuple(found)
+
+
+def _check_validity(place: Place, name: str, der: bytes, findings: Findings, now: datetime) -> None:
+    first, last = certificate_validity(der)
+    if now > last:
+        findings.add(place, f"the certificate in {name} ended on {last:%Y-%m-%d}; write one that is valid")
+    elif now < first:
+        findings.add(
+            place, f"the certificate in {name} begins on {first:%Y-%m-%d}; set the clock, or write another one"
+        )
+    elif now + _SOON > last:
+        findings.add(place, f"the certificate in {name} ends on {last:%Y-%m-%d}; renew it soon", warning=True)
+
+
+def _check_identity(here: tuple[str, ...], connection: Connection, own: tuple[bytes, ...], findings: Findings) -> None:
+    identity = connection.local.id
+    if identity is None or not own or identity_in_certificate(own[0], identity):
+        return
+    names = certificate_names(own[0])
+    hint = f"write {one_of(names)}, or" if names else "write"
+    written, file = format_identity(identity), connection.local.certs[0]
+    findings.add(
+        (*here, "local", "id"), f"{written} is not a name in the certificate {file}; {hint} a certificate for {written}"
+    )
+
+
+def _check_key(
+    here: tuple[str, ...], connection: Connection, own: tuple[bytes, ...], folder: Path, findings: Findings
+) -> None:
+    if connection.local.key is None:
+        return
+    place = (*here, "local", "key")
+    try:
+        pem = read_file(folder, connection.local.key, secret=True)
+        matches = not own or key_matches_certificate(pem, own[0])
+    except ValueError as error:
+        findings.add(place, str(error))
+        return
+    if not matches:
+        file = connection.local.certs[0]
+        findings.add(place, f"this key does not belong to the certificate {file}; write the key it was made with")

@@ -1,0 +1,150 @@
+"""The node's end of the control socket.
+
+Whatever comes in, the worst is an answer with an error: lines, clients, waiting events and idle time are all bounded,
+and a request is read completely before anything is done. Mode 0600 keeps every other user out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from rhp.node.control.protocol import (
+    REQUEST_LIMIT,
+    BadRequest,
+    Request,
+    build_error,
+    build_event,
+    build_result,
+    parse_request,
+)
+
+Handler = Callable[[Request], Awaitable[dict[str, Any]]]
+"""Carries out a request; raises `CommandRefused` with a sentence."""
+
+MAX_CLIENTS = 32
+MAX_WAITING_EVENTS = 1000
+IDLE_SECONDS = 60.0
+
+_logger = logging.getLogger("rhp.control")
+
+
+class CommandRefused(Exception):
+    """The command cannot be done; the message is one sentence for the client."""
+
+
+class ControlServer:
+    """Serves clients until it is closed; `publish` goes to those that asked for events."""
+
+    def __init__(self, path: Path, handler: Handler, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._path = path
+        self._handler = handler
+        self._idle = idle_seconds
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._followers: set[asyncio.Queue[bytes]] = set()
+        self._closing = asyncio.Event()
+        self.lost_events = 0
+
+    async def start(self) -> None:
+        """Begin to listen; OSError when the socket cannot be made there. The caller holds the run folder's lock."""
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            listener.bind(str(self._path))
+            # Nobody can connect between bind and listen, so the mode is right before the first client.
+            self._path.chmod(0o600)
+        except OSError:
+            listener.close()
+            raise
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=REQUEST_LIMIT)
+
+    def publish(self, event: dict[str, Any]) -> None:
+        """Give an event to every follower; one that does not read loses events, and they are counted."""
+        if not self._followers:
+            return
+        line = build_event(event)
+        for queue in self._followers:
+            if queue.full():
+                self.lost_events += 1
+            else:
+                queue.put_nowait(line)
+
+    async def close(self) -> None:
+        """Hang up on everyone and take the socket away. Safe twice."""
+        self._closing.set()
+        if self._server is not None:
+            self._server.close()
+        for writer in list(self._clients):
+            writer.close()
+        if self._server is not None:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._server.wait_closed(), 1.0)
+            self._server = None
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._clients) >= MAX_CLIENTS:
+            writer.write(build_error("too many clients are connected; try again later"))
+            writer.close()
+            return
+        self._clients.add(writer)
+        try:
+            while await self._one_request(reader, writer):
+                pass
+        except (ConnectionError, TimeoutError):
+            pass
+        except Exception:
+            # A mistake of ours in one command must not end the node, and has to be seen.
+            _logger.exception("control request failed")
+            with contextlib.suppress(ConnectionError):
+                writer.write(build_error("the node made a mistake; see its log"))
+        finally:
+            self._clients.discard(writer)
+            if not self._closing.is_set():
+                writer.close()
+
+    async def _one_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Read, carry out and answer one request; False when the client is to be left."""
+        try:
+            line = await asyncio.wait_for(reader.readline(), self._idle)
+        except ValueError:
+            writer.write(build_error(f"a request is at most {REQUEST_LIMIT} octets long"))
+            return False
+        if not line.endswith(b"\n"):
+            return False
+        try:
+            request = parse_request(line)
+            answer = build_result(await self._handler(request))
+        except (BadRequest, CommandRefused) as error:
+            writer.write(build_error(str(error)))
+            await asyncio.wait_for(writer.drain(), self._idle)
+            return not isinstance(error, BadRequest)
+        writer.write(answer)
+        await asyncio.wait_for(writer.drain(), self._idle)
+        if request.command == "events":
+            await self._stream_events(reader, writer)
+            return False
+        return True
+
+    async def _stream_events(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_EVENTS)
+        self._followers.add(queue)
+        hung_up = asyncio.ensure_future(reader.read(1))
+        try:
+            while not hung_up.done():
+                waiting = asyncio.ensure_future(queue.get())
+                await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+                if not waiting.done():
+                    waiting.cancel()
+                    return
+                writer.write(waiting.result())
+                await asyncio.wait_for(writer.drain(), self._idle)
+        finally:
+            hung_up.cancel()
+            self._followers.discard(queue)

@@ -1,0 +1,142 @@
+"""What happened, told three times: as a line of the log, as an event on the control socket, as a failure in the status.
+
+The engine's events are turned here into the words of `rhp.node.vocabulary`, with names and numbers as text.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from rhp.ike import events
+from rhp.node.log import EventLog
+from rhp.node.selectors import format_selectors
+from rhp.pki.identity import format_identity
+from rhp.wire.identity import Identity
+
+Fields = dict[str, object]
+FAILURES_KEPT = 50
+_FAILURES = frozenset({"authentication failed", "connecting failed", "handshake refused", "child failed", "ike closed"})
+
+
+class Journal:
+    """Writes events down. `wall_clock` dates failures (aware, UTC); `publish` takes each event as plain data.
+
+    `expected` names the peer that a connection expects, for failures before it has told its identity.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        wall_clock: Callable[[], datetime],
+        publish: Callable[[dict[str, Any]], None],
+        expected: Mapping[str, str],
+    ) -> None:
+        self._log = log
+        self._wall_clock = wall_clock
+        self._publish = publish
+        self._expected = expected
+        self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_KEPT)
+        self.last_errors: dict[str, str] = {}
+        self.counters: Counter[str] = Counter()
+
+    def record(self, event: events.Event, **extra: object) -> None:
+        """Write down one event of the engine."""
+        words, fields = translate(event)
+        if not fields.get("peer"):
+            fields["peer"] = self._expected.get(str(fields.get("connection", "")))
+        if isinstance(event, events.IkeEstablished):
+            self.last_errors.pop(event.connection, None)
+        self.write(words, **fields, **extra)
+
+    def write(self, words: str, **fields: object) -> None:
+        """Write down one event of the node itself."""
+        self.counters[words.replace(" ", "-")] += 1
+        self._log.write(words, **fields)
+        told = {name: value for name, value in fields.items() if value not in (None, "")}
+        self._publish({"event": words, "time": self._now(), **{name: _plain(value) for name, value in told.items()}})
+        if words in _FAILURES and fields.get("fault") != "none":
+            self._fail(words, {name: _plain(value) for name, value in told.items()})
+
+    def failures(self) -> list[dict[str, Any]]:
+        """The recent failures, newest first, equal ones in a row joined with their `count`."""
+        return [dict(failure) for failure in reversed(self._failures)]
+
+    def _fail(self, words: str, fields: dict[str, Any]) -> None:
+        failure = {"event": words, **{name: value for name, value in fields.items() if name != "retry_in"}}
+        known = (
+            {name: value for name, value in self._failures[-1].items() if name not in ("time", "count")}
+            if (self._failures)
+            else {}
+        )
+        if known == failure:
+            self._failures[-1].update(time=self._now(), count=self._failures[-1]["count"] + 1)
+        else:
+            self._failures.append({"time": self._now(), "count": 1, **failure})
+        if connection := fields.get("connection"):
+            self._note_error(connection, words, fields)
+
+    def _note_error(self, connection: str, words: str, fields: dict[str, Any]) -> None:
+        if words == "connecting failed" and fields.get("reason") == "authentication-failed":
+            return  # The line before said it better, with the identity.
+        parts = (words, fields.get("peer"), fields.get("detail") or fields.get("reason"))
+        self.last_errors[connection] = ": ".join(str(part) for part in parts if part)
+
+    def _now(self) -> str:
+        return self._wall_clock().isoformat(timespec="milliseconds")
+
+
+def translate(event: events.Event) -> tuple[str, Fields]:
+    """The words and the fields of one event of the engine."""
+    match event:
+        case events.StateChanged(_, connection, old, new):
+            return "ike state", {"connection": connection, "old": old, "new": new}
+        case events.IkeEstablished():
+            return "ike established", _fields(event, "connection", "peer", "role", "path", "suite")
+        case events.IkeRekeyed():
+            return "ike rekeyed", _fields(event, "connection", "role", "suite")
+        case events.IkeClosed():
+            return "ike closed", _fields(event, "connection", "peer", "reason", "fault")
+        case events.ChildEstablished(child_name=child):
+            names = ("connection", "peer", "mode", "suite", "spi_in", "spi_out", "local_ts", "remote_ts")
+            return "child established", {**_fields(event, *names), "child": child}
+        case events.ChildRekeyed(child_name=child):
+            return "child rekeyed", {**_fields(event, "connection", "suite", "spi_in", "spi_out"), "child": child}
+        case events.ChildClosed(child_name=child):
+            return "child closed", {**_fields(event, "connection", "reason", "fault"), "child": child}
+        case events.ChildFailed(child_name=child):
+            return "child failed", {**_fields(event, "connection", "reason", "detail", "fault"), "child": child}
+        case events.AuthenticationFailed():
+            return "authentication failed", _fields(
+                event, "connection", "peer", "role", "path", "reason", "detail", "fault"
+            )
+        case events.InitiationFailed():
+            return "connecting failed", _fields(event, "connection", "reason", "detail", "fault")
+        case events.HandshakeRefused():
+            return "handshake refused", _fields(event, "connection", "path", "reason", "detail")
+        case events.PathChanged():
+            return "path changed", _fields(event, "connection", "old", "new")
+        case events.EngineFault():
+            return "engine fault", _fields(event, "detail")
+
+
+def _fields(event: events.Event, *names: str) -> Fields:
+    return {name: _text(name, getattr(event, name)) for name in names}
+
+
+def _text(name: str, value: object) -> object:
+    if isinstance(value, Identity):
+        return format_identity(value)
+    if name in ("spi_in", "spi_out") and isinstance(value, int):
+        return f"{value:08x}"
+    if name in ("local_ts", "remote_ts") and isinstance(value, tuple):
+        return format_selectors(value)
+    if name == "fault":
+        return getattr(value, "value", value)
+    return value
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401  # Exactly what JSON can hold.
+    return value if isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,237 @@
+"""Keeps the connections up that the configuration wants up.
+
+One function tends a connection: it looks at what the engine has and begins what is missing, the IKE SA or a further child. It
+runs at the start, and again after everything that may have taken something away, later each time that it was in vain:
+1, 2, 4 ... 60 seconds, each a little longer or shorter by chance, so that many nodes do not call a gateway in step.
+
+Two nodes that call each other at the same moment get two IKE SAs. Both then know both, and the one whose identity is the
+larger closes the one that it began, so that exactly one remains.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address
+
+from rhp.ike import events
+from rhp.ike.config import ConnectionConfig
+from rhp.ike.engine import Engine
+from rhp.ike.errors import LocalError
+from rhp.ike.path import Endpoint, Path
+from rhp.ike.status import IkeStatus
+from rhp.node.journal import Journal
+
+IpAddress = IPv4Address | IPv6Address
+Command = Callable[[Callable[[float], object]], None]
+Resolve = Callable[[str], Awaitable[list[IpAddress]]]
+SourceOf = Callable[[IpAddress], IpAddress]
+
+FIRST_WAIT = 1.0
+LONGEST_WAIT = 60.0
+DOUBLE_WAIT = 0.5
+CALLED_WAIT = 5.0
+
+
+@dataclass(slots=True)
+class Charge:
+    """One connection under care. `held` while an operator wants it down; `asked` are children on their way."""
+
+    config: ConnectionConfig
+    hosts: tuple[str, ...]
+    held: bool
+    failures: int = 0
+    turn: int = 0
+    began_at: float | None = None
+    retry_at: float | None = None
+    timer: asyncio.TimerHandle | None = None
+    task: asyncio.Task[None] | None = None
+    asked: set[str] = field(default_factory=set)
+    unwanted: set[str] = field(default_factory=set)
+
+
+class Keeper:
+    """Begins IKE SAs and children and begins them again. `command` calls one of the engine's verbs and pumps."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        command: Command,
+        journal: Journal,
+        hosts: Mapping[str, tuple[str, ...]],
+        connections: tuple[ConnectionConfig, ...],
+        resolve: Resolve,
+        source_of: SourceOf,
+        chance: random.Random | None = None,
+    ) -> None:
+        self._engine = engine
+        self._command = command
+        self._journal = journal
+        self._resolve = resolve
+        self._source_of = source_of
+        self._chance = chance or random.SystemRandom()
+        self._loop = asyncio.get_running_loop()
+        self._stopped = False
+        self._charges = {
+            one.name: Charge(one, hosts.get(one.name, ()), held=one.start != "initiate") for one in connections
+        }
+
+    def start(self) -> None:
+        """Begin every connection that starts by itself."""
+        for name in self._charges:
+            self._tend_in(name, 0.0)
+
+    def stop(self) -> None:
+        """Begin nothing any more."""
+        self._stopped = True
+        for charge in self._charges.values():
+            if charge.timer is not None:
+                charge.timer.cancel()
+            if charge.task is not None:
+                charge.task.cancel()
+
+    def want(self, name: str) -> None:
+        """An operator wants the connection up, now. KeyError for an unknown name."""
+        charge = self._charges[name]
+        charge.held = False
+        charge.failures = 0
+        charge.unwanted.clear()
+        self._tend_in(name, 0.0)
+
+    def hold(self, name: str) -> None:
+        """An operator wants the connection down: begin it no more. KeyError for an unknown name."""
+        self._charges[name].held = True
+
+    def hold_child(self, name: str, child: str) -> None:
+        """An operator wants one child down: make it no more until the connection is wanted again."""
+        self._charges[name].unwanted.add(child)
+
+    def retry_in(self, name: str) -> float | None:
+        """Seconds until the next try, or None when none is planned."""
+        at = self._charges[name].retry_at
+        return None if at is None else max(0.0, at - self._loop.time())
+
+    def heard(self, event: events.Event) -> float | None:
+        """Look at an event; gives the seconds until the next try where it is a failure that will be tried again."""
+        name = getattr(event, "connection", "")
+        charge = self._charges.get(name)
+        if charge is None:
+            return None
+        match event:
+            case events.IkeEstablished(role=role):
+                charge.failures = 0
+                # A peer that called us makes its further children itself; only what it leaves out is for us to make.
+                self._tend_in(name, 0.0 if role == "initiator" else CALLED_WAIT)
+                self._loop.call_later(DOUBLE_WAIT, self._close_doubles, name)
+            case events.ChildEstablished(child_name=child):
+                charge.asked.discard(child)
+            case events.InitiationFailed() | events.IkeClosed():
+                charge.asked.clear()
+                return self._again(name)
+            case events.ChildFailed(child_name=child) | events.ChildClosed(child_name=child):
+                charge.asked.discard(child)
+                return self._again(name)
+        return None
+
+    def _again(self, name: str) -> float | None:
+        charge = self._charges[name]
+        if charge.held or self._stopped:
+            return None
+        if (planned := self.retry_in(name)) is not None:
+            return round(planned, 1)  # One loss is often told twice, by the child and by its IKE SA.
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(charge.failures, 16)) * self._chance.uniform(0.8, 1.2)
+        charge.failures += 1
+        self._tend_in(name, wait)
+        return round(wait, 1)
+
+    def _tend_in(self, name: str, seconds: float) -> None:
+        charge = self._charges[name]
+        if charge.timer is not None:
+            charge.timer.cancel()
+        charge.timer = self._loop.call_later(seconds, self._tend, name)
+        charge.retry_at = self._loop.time() + seconds if seconds else None
+
+    def _tend(self, name: str) -> None:
+        charge = self._charges[name]
+        charge.timer = charge.retry_at = None
+        if charge.held or self._stopped:
+            return
+        ours = [sa for sa in self._engine.status() if sa.connection == name]
+        established = [sa for sa in ours if sa.established_at is not None]
+        if established:
+            self._tend_children(charge, established)
+        elif not any(sa.role == "initiator" for sa in ours) and (charge.task is None or charge.task.done()):
+            charge.task = self._loop.create_task(self._initiate(charge), name=f"rhp-initiate-{name}")
+
+    def _tend_children(self, charge: Charge, established: list[IkeStatus]) -> None:
+        live = {child.name for sa in established for child in sa.children}
+        newest = max(established, key=lambda sa: sa.established_at or 0.0)
+        for child in charge.config.children:
+            if child.name in live | charge.asked | charge.unwanted:
+                continue
+            charge.asked.add(child.name)
+            try:
+                self._command(partial(self._engine.create_child, newest.ike_id, child.name))
+            except LocalError:
+                charge.asked.discard(child.name)
+
+    async def _initiate(self, charge: Charge) -> None:
+        name = charge.config.name
+        try:
+            path = await self._path(charge)
+        except OSError as error:
+            wait = self._again(name)
+            detail = error.strerror or str(error)
+            self._journal.write(
+                "connecting failed", connection=name, reason="no-route", detail=detail, fault="network", retry_in=wait
+            )
+            return
+        self._journal.write("connecting", connection=name, path=path)
+        try:
+            self._command(lambda now: self._engine.initiate(name, now, path))
+        except LocalError as error:
+            self._journal.write("connecting failed", connection=name, reason=error.reason, detail=error.detail)
+            self._again(name)
+
+    async def _path(self, charge: Charge) -> Path:
+        """The next of the peer's addresses in turn, with the address of ours that goes with it; OSError without one."""
+        config = charge.config
+        remotes: list[IpAddress] = [net[0] for net in config.remote_addrs if net.num_addresses == 1]
+        for host in charge.hosts:
+            remotes += await self._resolve(host)
+        if not remotes:
+            raise OSError("there is no address to call")
+        remote = remotes[charge.turn % len(remotes)]
+        charge.turn += 1
+        ours = [net[0] for net in config.local_addrs if net.num_addresses == 1 and net.version == remote.version]
+        local = ours[0] if ours else self._source_of(remote)
+        return Path(Endpoint(local, config.local_port), Endpoint(remote, config.remote_port), natt=False)
+
+    def _close_doubles(self, name: str) -> None:
+        """Of two IKE SAs with one peer, begun by either side, close ours when our identity is the larger."""
+        if self._stopped:
+            return
+        live = [sa for sa in self._engine.status() if sa.connection == name and sa.established_at is not None]
+        for sa in live:
+            if sa.role != "initiator" or sa.local is None or sa.peer is None:
+                continue
+            theirs = [other for other in live if other.role == "responder" and other.peer == sa.peer]
+            if theirs and (sa.local.id_type, sa.local.data) > (sa.peer.id_type, sa.peer.data):
+                self._command(partial(self._engine.close, sa.ike_id))
+
+
+async def resolve(host: str) -> list[IpAddress]:
+    """The addresses of a host name, in the system's order, each once; OSError when it has none."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, 500, type=socket.SOCK_DGRAM)
+    addresses: dict[IpAddress, None] = {}
+    for family, _, _, _, address in found:
+        text = str(address[0]).partition("%")[0]
+        if family == socket.AF_INET:
+            addresses.setdefault(IPv4Address(text))
+        elif family == socket.AF_INET6:
+            addresses.setdefault(IPv6Address(text))
+    return list(addresses)

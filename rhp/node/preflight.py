@@ -1,0 +1,89 @@
+"""What has to be there before anything is touched: privilege, the TUN device, no other node in the same run folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rhp.node.errors import StartError
+
+_NET_BIND_SERVICE, _NET_ADMIN = 10, 12
+_LOWEST_FREE_PORT = 1024
+_TUN = Path("/dev/net/tun")
+_STATUS = Path("/proc/self/status")
+LOCK_FILE = "rhp.lock"
+
+
+def check_machine(lowest_port: int, tun: Path = _TUN, status: Path = _STATUS) -> None:
+    """Raise `StartError` when this process may not do what a node must, or when the kernel has no TUN device."""
+    held = _capabilities(status)
+    if not held >> _NET_ADMIN & 1:
+        raise StartError("rhp up makes a network interface and needs root (or CAP_NET_ADMIN); run it as root")
+    if lowest_port < _LOWEST_FREE_PORT and not held >> _NET_BIND_SERVICE & 1:
+        raise StartError(f"UDP port {lowest_port} needs root (or CAP_NET_BIND_SERVICE); run rhp up as root")
+    if not tun.exists():
+        raise StartError(f"there is no {tun}; run modprobe tun, or give the container that device")
+
+
+def _capabilities(status: Path) -> int:
+    """The effective capabilities as a bit set (proc(5)); root's are assumed where /proc is not to be had."""
+    try:
+        lines = status.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return -1 if os.geteuid() == 0 else 0
+    return next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), 0)
+
+
+class RunFolder:
+    """The run folder with its lock, held while the node lives: of two nodes in one folder the second does not start.
+
+    The kernel lets go of the lock when the process ends, however it ends, so that a crash never blocks a start.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / LOCK_FILE
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        try:
+            self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            self._fd = self._locked()
+        except BlockingIOError:
+            raise StartError(
+                f"a node is already running in {self._folder} (process {self._holder()}); "
+                "end it with rhp down, or give this one another node.run_dir"
+            ) from None
+        except OSError as error:
+            raise StartError(f"the run folder {self._folder} cannot be used: {error.strerror or error}") from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.unlink(missing_ok=True)
+        os.close(self._fd)
+
+    def _locked(self) -> int:
+        """Open and lock the file; again when its last holder took it away between the two steps."""
+        while True:
+            fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._file.exists() and os.path.samestat(os.fstat(fd), self._file.stat()):
+                    return fd
+            except BaseException:
+                os.close(fd)
+                raise
+            os.close(fd)
+
+    def _holder(self) -> str:
+        try:
+            return self._file.read_text(encoding="ascii").strip() or "unknown"
+        except (OSError, ValueError):
+            return "unknown"

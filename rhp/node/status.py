@@ -1,0 +1,158 @@
+"""The picture of the running node, as plain data for `rhp status` and everyone else at the control socket.
+
+Names here are a promise (`schema_version`): fields may be added, never renamed. Times are seconds, or milliseconds where the name
+says so; octet counts are inner payload octets; SPIs are hexadecimal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rhp.ike.engine import Engine
+from rhp.ike.status import ChildStatus, IkeStatus
+from rhp.node.children import Children
+from rhp.node.journal import Journal
+from rhp.node.keeper import Keeper
+from rhp.node.selectors import format_selectors
+from rhp.node.settings import NodeSettings
+from rhp.pki.identity import format_identity
+
+if TYPE_CHECKING:
+    from rhp._fast.dataplane import DataPlane
+
+SCHEMA_VERSION = 1
+MACS_SHOWN = 1000
+
+
+@dataclass(slots=True)
+class Sources:
+    """Where the picture is taken from. `interface` gives the interface's part, `edges` the counters of the edges."""
+
+    engine: Engine
+    plane: DataPlane
+    children: Children
+    keeper: Keeper
+    journal: Journal
+    settings: NodeSettings
+    starts: Mapping[str, str]
+    established_ms: Mapping[int, float]
+
+
+def connections(sources: Sources, now: float) -> list[dict[str, Any]]:
+    """Every configured connection with its newest IKE SA, then the SAs that belong to none yet."""
+    sas = sources.engine.status()
+    known = set(sources.starts)
+    return [
+        *(_connection(name, [sa for sa in sas if sa.connection == name], sources, now) for name in sources.starts),
+        *(_connection(sa.connection, [sa], sources, now) for sa in sas if sa.connection and sa.connection not in known),
+    ]
+
+
+def ike_sas(sources: Sources, now: float) -> list[dict[str, Any]]:
+    """Every IKE SA, half-open ones included, in the order of their making."""
+    return [{"connection": sa.connection or None, **_ike(sa, sources, now)} for sa in sources.engine.status()]
+
+
+def macs(sources: Sources) -> list[dict[str, Any]]:
+    """What the hub has learned, newest first, bounded."""
+    owners = {lineage.port: lineage.connection for lineage in sources.children}
+    listed = sorted(sources.plane.macs(), key=lambda entry: entry[2])[:MACS_SHOWN]
+    return [
+        {"mac": mac.hex(":"), "port": port, "connection": owners.get(port), "age_s": round(age, 1)}
+        for mac, port, age in listed
+    ]
+
+
+def _connection(name: str, sas: list[IkeStatus], sources: Sources, now: float) -> dict[str, Any]:
+    live = [sa for sa in sas if sa.established_at is not None]
+    newest = max(live or sas, key=lambda sa: (sa.established_at or 0.0, sa.created_at), default=None)
+    error = sources.journal.last_errors.get(name)
+    retry = sources.keeper.retry_in(name) if name in sources.starts else None
+    if live:
+        state = "established"
+    elif sas:
+        state = "connecting"
+    else:
+        state = "failed" if error else "idle"
+    return {
+        "name": name,
+        "state": state,
+        "start": sources.starts.get(name),
+        "last_error": error,
+        "retry_in_s": None if retry is None else round(retry, 1),
+        "peers": len(live),
+        **(_ike(newest, sources, now) if newest else _NO_IKE),
+    }
+
+
+def _ike(sa: IkeStatus, sources: Sources, now: float) -> dict[str, Any]:
+    return {
+        "ike_id": sa.ike_id,
+        "ike_state": sa.state,
+        "role": sa.role,
+        "local": format_identity(sa.local) if sa.local else None,
+        "peer": format_identity(sa.peer) if sa.peer else None,
+        "path": {"local": str(sa.path.local), "remote": str(sa.path.remote), "natt": sa.path.natt},
+        "nat": {"local": sa.nat_local, "remote": sa.nat_remote},
+        "suite": sa.suite,
+        "ike_spi_i": sa.spi_i.hex(),
+        "ike_spi_r": sa.spi_r.hex(),
+        "established_ms": sources.established_ms.get(sa.ike_id),
+        "age_s": _since(sa.established_at, now),
+        "rekey_in_s": _until(sa.rekey_at, now),
+        "expires_in_s": _until(sa.expires_at, now),
+        "last_seen_s": _since(sa.last_seen, now),
+        "children": [_child(child, sources, now) for child in sa.children],
+    }
+
+
+_NO_IKE: dict[str, Any] = {
+    **dict.fromkeys(("ike_id", "ike_state", "role", "local", "peer", "path", "nat", "suite", "ike_spi_i", "ike_spi_r")),
+    **dict.fromkeys(("established_ms", "age_s", "rekey_in_s", "expires_in_s", "last_seen_s")),
+    "children": [],
+}
+
+
+def _child(child: ChildStatus, sources: Sources, now: float) -> dict[str, Any]:
+    lineage = sources.children.get(child.child_id)
+    counters: dict[str, int] = {}
+    replay_drops = auth_drops = 0
+    if lineage is not None:
+        counters = sources.plane.port_counters(lineage.port)
+        pairs = [sources.plane.sa_counters(spi) for spi in lineage.spis]
+        replay_drops = sum(pair["replay_drops"] for pair in pairs)
+        auth_drops = sum(pair["auth_drops"] for pair in pairs)
+    return {
+        "child_id": child.child_id,
+        "name": child.name,
+        "mode": child.mode,
+        "state": child.state,
+        "suite": child.suite,
+        "encapsulation": child.encapsulation,
+        "spi_in": f"{child.spi_in:08x}",
+        "spi_out": f"{child.spi_out:08x}",
+        "local_ts": format_selectors(child.local_ts),
+        "remote_ts": format_selectors(child.remote_ts),
+        "port": lineage.port if lineage else None,
+        "mtu": lineage.mtu if lineage else None,
+        "pseudo_mac": lineage.pseudo_mac.hex(":") if lineage and lineage.pseudo_mac else None,
+        "bytes_in": counters.get("bytes_in", 0),
+        "bytes_out": counters.get("bytes_out", 0),
+        "packets_in": counters.get("packets_in", 0),
+        "packets_out": counters.get("packets_out", 0),
+        "replay_drops": replay_drops,
+        "auth_drops": auth_drops,
+        "age_s": _since(child.established_at, now),
+        "rekey_in_s": _until(child.rekey_at, now),
+        "expires_in_s": _until(child.expires_at, now),
+    }
+
+
+def _since(moment: float | None, now: float) -> float | None:
+    return None if moment is None else round(max(0.0, now - moment), 1)
+
+
+def _until(moment: float | None, now: float) -> float | None:
+    return None if moment is None else round(max(0.0, moment - now), 1)

@@ -1,0 +1,100 @@
+"""The words of the log: every event with its level, and the fields that lines carry. `docs/logging.md` is the page.
+
+A line says what happened, then who and why as fields: `authentication failed connection=office peer=b.example.org`. An
+event keeps its words for good, so that a search or an alarm written today finds them tomorrow.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """An event of the log: its level and its meaning in one sentence. `by_stranger` lines are rate-limited."""
+
+    level: int
+    meaning: str
+    by_stranger: bool = False
+
+
+_DEBUG, _INFO, _WARNING, _ERROR = logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR
+
+EVENTS: dict[str, Word] = {
+    "node started": Word(_INFO, "The node serves: sockets and interface are open."),
+    "node stopping": Word(_INFO, "The node was asked to end; reason says by whom."),
+    "node stopped": Word(_INFO, "Every tunnel, link and route has been taken back."),
+    "shutdown incomplete": Word(
+        _WARNING, "A peer did not confirm its DELETE in time, or something could not be taken back."
+    ),
+    "configuration warning": Word(
+        _WARNING, "The configuration works, but something in it is weak or soon out of date."
+    ),
+    "connecting": Word(_INFO, "An IKE SA is being initiated."),
+    "connecting failed": Word(
+        _WARNING, "An IKE SA that we initiated did not come up; retry_in says when the next try is."
+    ),
+    "authentication failed": Word(_WARNING, "One side could not prove its identity to the other.", by_stranger=True),
+    "handshake refused": Word(_WARNING, "A handshake that a peer began did not come up.", by_stranger=True),
+    "ike established": Word(_INFO, "Both sides are authenticated."),
+    "ike rekeyed": Word(_INFO, "An IKE SA has new keys."),
+    "ike closed": Word(_INFO, "An established IKE SA ended; reason and fault say why."),
+    "ike state": Word(_DEBUG, "An IKE SA went from one state to another.", by_stranger=True),
+    "child established": Word(_INFO, "A Child SA is installed and carries traffic."),
+    "child rekeyed": Word(_INFO, "A Child SA has new keys."),
+    "child closed": Word(_INFO, "A Child SA ended."),
+    "child failed": Word(_WARNING, "A Child SA could not be made; its IKE SA lives on.", by_stranger=True),
+    "path changed": Word(_INFO, "A peer is reached at another address from now on."),
+    "engine fault": Word(_ERROR, "A mistake of this program ended one IKE SA; please report it."),
+    "install failed": Word(_ERROR, "The data plane did not take an SA; its child is deleted."),
+    "route added": Word(_INFO, "Traffic to a child's remote selector goes through the tunnel."),
+    "route removed": Word(_INFO, "A child's route has been taken back."),
+    "route skipped": Word(_WARNING, "A route was not set; reason says why."),
+    "mtu changed": Word(_INFO, "The interface follows what the live tunnels can carry."),
+    "tap lost": Word(_ERROR, "The network interface vanished under the node; tunnels stay up."),
+    "tap restored": Word(_INFO, "The network interface has been made again."),
+    "tap restore failed": Word(_ERROR, "The network interface could not be made again; the next try is in retry_in."),
+    "send failed": Word(
+        _WARNING, "The system did not send an IKE message; errors counts since the last line.", by_stranger=True
+    ),
+    "lines suppressed": Word(_WARNING, "Lines that strangers caused were left out; suppressed counts them."),
+    "command": Word(_INFO, "Someone with access to the control socket asked for something."),
+}
+"""Every event."""
+
+FIELDS: dict[str, str] = {
+    "connection": "the connection's name in the configuration; absent while it is not known",
+    "child": "the child's name in the configuration",
+    "peer": "the peer's identity as it claimed or proved it",
+    "role": "our role: initiator or responder",
+    "path": "our address and port, and the peer's",
+    "reason": "why, as a fixed kebab-case word; the same word is the counter's name",
+    "detail": "why, as a sentence for people",
+    "fault": "whose fault it was: none, local, peer or network",
+    "suite": "the negotiated algorithms in swanctl's notation",
+    "mode": "ethernet or tunnel",
+    "spi_in": "the inbound ESP SPI in hexadecimal",
+    "spi_out": "the outbound ESP SPI in hexadecimal",
+    "local_ts": "our traffic selectors",
+    "remote_ts": "the peer's traffic selectors",
+    "old": "the state, path or value before",
+    "new": "the state, path or value after",
+    "interface": "the network interface's name",
+    "mtu": "octets",
+    "destination": "a network in CIDR notation",
+    "source": "an address of this machine",
+    "retry_in": "seconds until the next try",
+    "established_ms": "milliseconds from the first IKE message to the first installed Child SA",
+    "command": "the control command",
+    "lane": "the number of a data plane thread",
+    "errno": "the system's name of an error",
+    "errors": "how many times it happened since the last such line",
+    "suppressed": "how many lines were left out",
+    "port": "the IKE port",
+    "natt_port": "the NAT traversal port",
+    "pid": "the process",
+    "version": "rhp's version",
+    "place": "file and line",
+}
+"""Every field with its meaning."""
