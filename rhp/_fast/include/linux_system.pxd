@@ -6,7 +6,7 @@ from posix.time cimport timespec
 cdef extern from "pthread.h" nogil:
     ctypedef unsigned long pthread_t
     ctypedef struct pthread_attr_t
-    int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*) noexcept, void* argument)
+    int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*) noexcept, void* data)
     int pthread_join(pthread_t thread, void** result)
     int pthread_setname_np(pthread_t thread, const char* name)
 

@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
-from rhp._fast.include.posix cimport iovec
+from linux_system cimport iovec
 
 cdef extern from "sys/socket.h" nogil:
     ctypedef unsigned int socklen_t

@@ -1,0 +1,48 @@
+"""The hub's MAC table: shared by all lanes, without a lock.
+
+Open addressing with a bounded probe. An entry is one atomic word, 48 bits of MAC, one bit "static" and 15 bits of port,
+beside the time it was last seen. A word changes by compare-and-swap only, so a static entry is never overwritten by
+a lane that learns; a station that moved changes the port inside its word. Removed entries leave holes that a lookup
+walks over, which is why the probe is bounded and never stops early. Losing a race costs one flooded frame.
+Times are CLOCK_MONOTONIC in milliseconds; an age is only written when it is a second old, to keep the line shared.
+"""
+
+from libc.stdint cimport uint64_t
+
+cdef enum:
+    HUB_SLOTS = 32768
+    HUB_PROBE = 16
+    HUB_STATIC = 0x8000
+    HUB_MAX_PORT = 0x7fff
+    HUB_UNKNOWN = -1
+
+cdef enum learn_t:
+    LEARN_KEPT = 0                  # Known already, or no address that can be learned.
+    LEARN_NEW
+    LEARN_MOVED
+    LEARN_FULL                      # No room within the probe; frames to this station are flooded.
+    LEARN_SPOOFED                   # A static address of another port.
+
+ctypedef struct hub_entry_t:
+    uint64_t word
+    uint64_t seen
+
+ctypedef struct hub_t:
+    uint64_t seed                   # Secret, so that nobody can aim at one probe.
+    uint64_t ageing                 # Milliseconds. This and the next two are settings, read with relaxed loads.
+    uint64_t isolate                # Peers see the TAP only.
+    uint64_t proxy                  # Answer ARP and ND.
+    hub_entry_t* entries            # HUB_SLOTS + HUB_PROBE, so that a probe need not wrap.
+
+# NULL without memory or randomness.
+cdef hub_t* hub_new() noexcept nogil
+cdef void hub_free(hub_t* hub) noexcept nogil
+# The port behind which `mac` lives, or HUB_UNKNOWN.
+cdef int hub_lookup(const hub_t* hub, uint64_t mac, uint64_t now) noexcept nogil
+cdef learn_t hub_learn(hub_t* hub, uint64_t mac, int port, uint64_t now) noexcept nogil
+# 0, or -1 when the probe is full of static entries. For the control thread, like the two below.
+cdef int hub_set_static(hub_t* hub, uint64_t mac, int port) noexcept nogil
+cdef void hub_remove_static(hub_t* hub, uint64_t mac) noexcept nogil
+cdef void hub_forget_port(hub_t* hub, int port) noexcept nogil
+# (mac, port, age in seconds) of everything that has not expired. Needs the GIL.
+cdef list hub_list(const hub_t* hub, uint64_t now)
