@@ -38,7 +38,9 @@ class IkeProposal:
     @property
     def name(self) -> str:
         """The proposal in swanctl's notation."""
-        names = [item.name for item in (*self.encryptions, *self.integrities, *self.prfs)]
+        names = [item.name for item in self.encryptions]
+        names += [item.name for item in self.integrities]
+        names += [item.name for item in self.prfs]
         return "-".join([*names, *map(key_exchange_name, self.key_exchanges)])
 
     def to_wire(self, number: int, spi: bytes = b"") -> Proposal:
@@ -76,7 +78,8 @@ class EspProposal:
     @property
     def name(self) -> str:
         """The proposal in swanctl's notation."""
-        names = [item.name for item in (*self.encryptions, *self.integrities)]
+        names = [item.name for item in self.encryptions]
+        names += [item.name for item in self.integrities]
         names += map(key_exchange_name, self.key_exchanges)
         return "-".join([*names, *("esn" if esn else "noesn" for esn in self.esn)])
 

@@ -122,7 +122,10 @@ def _nothing(offered: SA, own: Iterable[str]) -> str:
 def _by_type(proposal: Proposal) -> _Types:
     types: _Types = {}
     for item in proposal.transforms:
-        types.setdefault(item.type, set()).add((item.id, item.key_length))
+        keys = types.setdefault(item.type, set())
+        # A transform with an attribute that we do not know is not acceptable (RFC 7296 section 3.3.6).
+        if not item.unknown:
+            keys.add((item.id, item.key_length))
     return types
 
 

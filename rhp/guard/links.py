@@ -84,7 +84,7 @@ class Links:
 
     async def _add_address(self, netlink: _Netlink, index: int, name: str, text: str) -> None:
         interface = ip_interface(text)
-        address = {"address": str(interface.ip), "prefixlen": interface.network.prefixlen}
+        address: dict[str, _Value] = {"address": str(interface.ip), "prefixlen": interface.network.prefixlen}
         try:
             await netlink.addr("add", index=index, **address)
         except Exception as error:
@@ -130,7 +130,7 @@ class Links:
 
 
 def _netlink() -> AbstractAsyncContextManager[_Netlink]:
-    from pyroute2 import AsyncIPRoute
+    from pyroute2 import AsyncIPRoute  # type: ignore[import-untyped]
 
     return cast("AbstractAsyncContextManager[_Netlink]", AsyncIPRoute())
 

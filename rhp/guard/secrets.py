@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -56,11 +57,11 @@ class SecretStore:
         self._keys: dict[str, SigningKey] = {}
         problems: list[str] = []
         for entry in policy.psks:
-            psk = _attempt(entry.connection, problems, lambda entry=entry: _load_psk(entry))
+            psk = _attempt(entry.connection, problems, partial(_load_psk, entry))
             if psk is not None:
                 self._psks.setdefault(entry.connection, []).append(psk)
         for item in policy.keys:
-            key = _attempt(item.connection, problems, lambda item=item: _load_key(item))
+            key = _attempt(item.connection, problems, partial(_load_key, item))
             if key is not None:
                 self._keys[item.connection] = key
         for psks in self._psks.values():

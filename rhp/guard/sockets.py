@@ -14,7 +14,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
-import pytun
+import pytun  # type: ignore[import-not-found]  # An extension module without stubs.
 
 _BUFFER_BYTES = 4 << 20
 _ESP = 50

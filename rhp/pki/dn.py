@@ -80,7 +80,7 @@ def split_dn(text: str) -> list[Part]:
 
 def read_dn(data: bytes) -> list[Part]:
     """Return the parts of a name in DER, attributes of one set in their order; ValueError when it is malformed."""
-    parts = []
+    parts: list[Part] = []
     for tag, members in der.read_all(der.expect(data, der.SEQUENCE)):
         if tag != der.SET:
             raise ValueError("a distinguished name whose parts are not sets")
