@@ -1,13 +1,13 @@
 """The strongSwan matrix: who initiates x how they authenticate x which suite, each row living a whole life.
 
 A row is established, pinged both ways, rekeyed (Child SA and IKE SA, by either side, pinged after each), deleted by
-rhp, established again, and deleted by strongSwan. After every step both ends have to name the same SPIs, and after a delete
-neither may have any. All rows share one rhp node and one charon; each has outer and inner addresses of its own, by
-which both programs find the connection.
+rhp, established again, and deleted by strongSwan. After every step both ends have to name the same SPIs, and after a
+delete neither may have any. All rows share one rhp node and one charon; each has outer and inner addresses of its own,
+by which both programs find the connection.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -20,7 +20,7 @@ from rhp.lab.ping import ping
 from rhp.lab.process import wait_until
 from rhp.lab.rhpnode import RhpNode
 from rhp.lab.strongswan import StrongSwan, SwanIkeSa
-from rhp.lab.swanconf import SwanAuth, SwanChild, SwanConnection
+from rhp.lab.swanconf import SwanAuth, SwanChild, SwanConnection, Value
 from rhp.pki.ca import KeyType
 
 OURS, THEIRS = "rhp.example.org", "swan.example.org"
@@ -29,7 +29,7 @@ CHILD = "lan"
 PATIENCE = 8.0
 
 INITIATORS = ("rhp", "strongSwan")
-KEY_TYPES: dict[str, KeyType | None] = {"PSK": None, "RSA": "rsa-2048", "ECDSA": "ecdsa-p256"}
+KEY_TYPES: dict[str, KeyType | None] = {"PSK": None, "RSA": "rsa-2048", "ECDSA": "ecdsa-p256", "Ed25519": "ed25519"}
 STEPS = (
     "established",
     "Child rekey by rhp",
@@ -44,7 +44,7 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Algorithms by their usual name and in swanctl's notation; a key exchange in `esp` counts from the first rekey on."""
+    """Algorithms by their usual name and in swanctl's notation; the first rekey is what uses a key exchange in `esp`."""
 
     name: str
     ike: str
@@ -60,12 +60,14 @@ SUITES = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One combination; `number` (from 1) makes its addresses."""
+    """One combination; `number` (from 1) makes its addresses. `ours` and `theirs` override settings of one end."""
 
     number: int
     initiator: str
     auth: str
     suite: Suite
+    ours: Table = field(default_factory=dict)
+    theirs: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -83,7 +85,7 @@ class Row:
 
 ROWS = tuple(
     Row(number, initiator, auth, suite)
-    for number, (initiator, auth, suite) in enumerate(product(INITIATORS, KEY_TYPES, SUITES), 1)
+    for number, (initiator, auth, suite) in enumerate(product(INITIATORS, ("PSK", "RSA", "ECDSA"), SUITES), 1)
 )
 
 
@@ -186,6 +188,7 @@ def rhp_connection(row: Row, files: dict[str, Credentials] | None) -> Table:
         "start": "wait",
         "proposals": [row.suite.ike],
         "children": {CHILD: tunnel([f"{row.inner(1)}/32"], [f"{row.inner(2)}/32"], esp_proposals=[row.suite.esp])},
+        **row.ours,
     }
     if files is None:
         return {**psk(OURS, THEIRS, SECRET), **settings}
@@ -196,7 +199,7 @@ def rhp_connection(row: Row, files: dict[str, Credentials] | None) -> Table:
 def swan_connection(row: Row, files: dict[str, Credentials] | None) -> SwanConnection:
     """The row as strongSwan has it."""
     child = SwanChild(row.name, (f"{row.inner(2)}/32",), (f"{row.inner(1)}/32",), row.suite.esp)
-    parts: dict[str, Any] = {"proposals": row.suite.ike, "settings": {"unique": "never"}}
+    parts: dict[str, Any] = {"proposals": row.suite.ike, "settings": {"unique": "never", **row.theirs}}
     if files is None:
         ends = SwanAuth(THEIRS), SwanAuth(OURS)
         return SwanConnection(row.name, row.outer(2), row.outer(1), *ends, (child,), psk=SECRET, **parts)

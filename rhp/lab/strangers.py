@@ -1,4 +1,4 @@
-"""Datagrams that no friend would send: random ones, and honest ones with something wrong in them. Reproducible by seed."""
+"""Datagrams that no friend would send: random ones, and honest ones made wrong. A seed makes them reproducible."""
 
 import random
 import struct
