@@ -44,7 +44,7 @@ STEPS = (
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """Algorithms by their usual name and in swanctl's notation; the first rekey is what uses a key exchange in `esp`."""
+    """Algorithms by name and in swanctl's notation; a key exchange in `esp` is used from the first rekey on."""
 
     name: str
     ike: str
