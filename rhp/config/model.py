@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidat
 from rhp.config import crypto_values, selectors, values
 from rhp.config.values import IpInterface, IpNetwork
 from rhp.crypto.proposal import EspProposal, IkeProposal
-from rhp.node.settings import DEFAULT_RUN_DIR, DEFAULT_STATE_DIR
+from rhp.node.paths import DEFAULT_RUN_DIR, DEFAULT_STATE_DIR
 from rhp.pki.identity import IdentityPattern
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector

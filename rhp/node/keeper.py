@@ -1,11 +1,11 @@
 """Keeps the connections up that the configuration wants up.
 
-One function tends a connection: it looks at what the engine has and begins what is missing, the IKE SA or a further child. It
-runs at the start, and again after everything that may have taken something away, later each time that it was in vain:
-1, 2, 4 ... 60 seconds, each a little longer or shorter by chance, so that many nodes do not call a gateway in step.
+One function tends a connection: it looks at what the engine has and begins what is missing, the IKE SA or a further
+child. It runs at the start, and again after everything that may have taken something away, later each time that it was
+in vain: 1, 2, 4 ... 60 seconds, each a little longer or shorter by chance, so that many nodes do not call in step.
 
-Two nodes that call each other at the same moment get two IKE SAs. Both then know both, and the one whose identity is the
-larger closes the one that it began, so that exactly one remains.
+Two nodes that call each other at the same moment get two IKE SAs. Both then know both, and the one whose identity is
+the larger closes the one that it began, so that exactly one remains.
 """
 
 from __future__ import annotations

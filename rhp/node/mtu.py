@@ -8,10 +8,12 @@ begin with two octets of EtherIP (RFC 3378 section 3) and the Ethernet header. A
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rhp.crypto.proposal import EspProposal
 from rhp.crypto.suite import EspSuite
+from rhp.ike.config import ConnectionConfig
 
 OUTER_MTU = 1500
 SMALLEST_MTU = 576
@@ -51,6 +53,21 @@ def preferred_suite(proposal: EspProposal) -> EspSuite:
     encryption = proposal.encryptions[0]
     integrity = None if encryption.aead or not proposal.integrities else proposal.integrities[0]
     return EspSuite(encryption, integrity, proposal.esn[0] if proposal.esn else False)
+
+
+def configured_mtu(connections: Iterable[ConnectionConfig]) -> int:
+    """What every configured child can carry with its preferred suite, over IPv6 where a peer has an IPv6 address.
+
+    A peer may choose another suite, or sit behind a NAT; the node follows when the tunnel is up.
+    """
+    found = []
+    for connection in connections:
+        version = max((net.version for net in connection.remote_addrs), default=4)
+        carried = "udp" if connection.encapsulation == "udp" else "esp"
+        for child in connection.children:
+            suite = preferred_suite(child.proposals[0])
+            found.append(inner_mtu(suite, Carriage(child.mode, carried, version)))
+    return min(found, default=OUTER_MTU)
 
 
 def tcp_mss(mtu: int) -> int:

@@ -14,14 +14,14 @@ def networks(selectors: Iterable[TrafficSelector]) -> list[IPv4Network | IPv6Net
     """The fewest networks that cover the selectors' address ranges, in order, each once."""
     found: dict[IPv4Network | IPv6Network, None] = {}
     for selector in selectors:
-        for net in summarize_address_range(selector.start, selector.end):  # type: ignore[type-var]
+        for net in summarize_address_range(selector.start, selector.end):
             found.setdefault(net)
     return list(found)
 
 
 def format_selector(selector: TrafficSelector) -> str:
     """Write a selector as swanctl does: "10.0.0.0/24[tcp/443]"."""
-    nets = [str(net) for net in summarize_address_range(selector.start, selector.end)]  # type: ignore[type-var]
+    nets = [str(net) for net in summarize_address_range(selector.start, selector.end)]
     text = nets[0] if len(nets) == 1 else f"{selector.start}-{selector.end}"
     everything = (selector.start_port, selector.end_port) == (0, 65535)
     if not selector.protocol and everything:

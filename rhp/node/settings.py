@@ -10,10 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Literal
 
-DEFAULT_CONFIG = Path("/etc/rhp/rhp.toml")
-DEFAULT_RUN_DIR = Path("/run/rhp")
-DEFAULT_STATE_DIR = Path("/var/lib/rhp")
-CONTROL_SOCKET = "control.sock"
+from rhp.node.paths import CONTROL_SOCKET, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The picture of the running node, as plain data for `rhp status` and everyone else at the control socket.
 
-Names here are a promise (`schema_version`): fields may be added, never renamed. Times are seconds, or milliseconds where the name
-says so; octet counts are inner payload octets; SPIs are hexadecimal.
+Names here are a promise (`schema_version`): fields may be added, never renamed. Times are seconds, or milliseconds
+where the name says so; octet counts are inner payload octets; SPIs are hexadecimal.
 """
 
 from __future__ import annotations

@@ -1,0 +1,77 @@
+"""The `rhp` command. Each subcommand is one file, imported when it is called: `rhp status` does not pay for `rhp up`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "up": "rhp.cli.up:up",
+    "status": "rhp.cli.status:status",
+    "down": "rhp.cli.down:down",
+    "initiate": "rhp.cli.initiate:initiate",
+    "terminate": "rhp.cli.terminate:terminate",
+    "rekey": "rhp.cli.rekey:rekey",
+    "events": "rhp.cli.events:events",
+    "config": "rhp.cli.config:config",
+    "keygen": "rhp.cli.keygen:keygen",
+    "demo": "rhp.cli.demo:demo",
+}
+"""Every subcommand and where it stands, in the order of a node's life."""
+
+SUMMARIES = {
+    "up": "Run a node in the foreground",
+    "status": "Show what the running node does",
+    "down": "End the running node",
+    "initiate": "Bring a connection up now",
+    "terminate": "Take a connection or a child down",
+    "rekey": "Replace the keys of a connection or a child now",
+    "events": "Follow what happens in the running node",
+    "config": "Check and show the configuration",
+    "keygen": "Make shared keys and certificates",
+    "demo": "Show two nodes and a strongSwan at work on this machine",
+}
+"""What `rhp --help` says of each, so that it need not import them."""
+
+
+class LazyGroup(click.Group):
+    """A group whose subcommands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Give the names in their order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the command of that name; None when there is none."""
+        place = COMMANDS.get(cmd_name)
+        if place is None:
+            return None
+        module, _, attribute = place.partition(":")
+        command = getattr(import_module(module), attribute)
+        return command if isinstance(command, click.Command) else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one comes near."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from rhp.config.suggest import nearest
+
+            hint = nearest(args[0], COMMANDS) if args else None
+            if hint is None:
+                raise
+            raise click.UsageError(f"{error.format_message()} Did you mean {hint}?", ctx) from None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+@click.group("rhp", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="rhp", message="rhp %(version)s")
+def main() -> None:
+    """Carry Ethernet and IP networks over IKEv2 and ESP"""

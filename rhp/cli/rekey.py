@@ -1,0 +1,24 @@
+"""`rhp rekey`: replace keys before their time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from rhp.cli.options import ask_node, config_option
+
+
+@click.command()
+@click.argument("connection")
+@click.option("--ike", is_flag=True, help="Replace the IKE SA (the default without --child)")
+@click.option("--child", metavar="NAME", help="Replace this child")
+@config_option
+def rekey(connection: str, ike: bool, child: str | None, config_file: Path) -> None:
+    """Replace the keys of a connection or a child now"""
+    if ike or child is None:
+        result = ask_node(config_file, "rekey-ike", connection=connection)
+        click.echo(f"{connection}: {result.get('rekeyed', 0)} rekeying")
+    if child is not None:
+        result = ask_node(config_file, "rekey-child", connection=connection, child=child)
+        click.echo(f"{connection}: {result.get('children', 0)} of {child} rekeying")

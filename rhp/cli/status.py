@@ -1,0 +1,102 @@
+"""`rhp status`: what the running node does. Imports nothing heavy, so that it answers at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rhp.cli.options import ask_node, config_option, output_option
+from rhp.cli.table import octets, render, span
+
+FAILURES_SHOWN = 5
+
+
+@click.command()
+@output_option
+@config_option
+def status(output: str, config_file: Path) -> None:
+    """Show what the running node does
+
+    The interface, every connection with its tunnels, and what failed lately. With -o json everything, counters too.
+    """
+    picture = ask_node(config_file, "status")
+    if output == "json":
+        click.echo(json.dumps(picture, indent=2))
+        return
+    for line in lines(picture):
+        click.echo(line)
+
+
+def lines(picture: dict[str, Any]) -> Iterator[str]:
+    """The picture as text."""
+    interface = picture["interface"]
+    addresses = " ".join(interface["addresses"]) or "no address"
+    shape = f"mtu {interface['mtu']}, {interface['mac']}" if interface["present"] else "it has vanished"
+    yield f"node {picture['state']} for {span(picture['uptime_s'])}, process {picture['pid']}, rhp {picture['version']}"
+    yield f"interface {interface['name']}: {addresses}, {shape}"
+    yield ""
+    yield from render(("CONNECTION", "STATE", "PEER", "ADDRESS", "SUITE", "AGE", "REKEY IN"), _connections(picture))
+    children = list(_children(picture))
+    if children:
+        yield ""
+        head = ("CHILD", "MODE", "SUITE", "OVER", "SPI IN", "SPI OUT", "RECEIVED", "SENT", "AGE", "REKEY IN")
+        yield from render(head, children)
+    yield from _troubles(picture)
+
+
+def _connections(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    shown = set()
+    for one in picture["connections"]:
+        shown.add(one["ike_id"])
+        yield _connection(one, one["name"], one["state"])
+    for sa in picture["ike_sas"]:
+        if sa["ike_id"] not in shown:
+            yield _connection(sa, sa["connection"], sa["ike_state"])
+
+
+def _connection(one: dict[str, Any], name: str | None, state: str) -> tuple[object, ...]:
+    remote = one["path"]["remote"] if one["path"] else None
+    return name, state, one["peer"], remote, one["suite"], span(one["age_s"]), span(one["rekey_in_s"])
+
+
+def _children(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
+    for sa in picture["ike_sas"]:
+        for child in sa["children"]:
+            yield (
+                f"{sa['connection']}/{child['name']}",
+                child["mode"],
+                child["suite"],
+                "UDP" if child["encapsulation"] == "udp" else "ESP",
+                child["spi_in"],
+                child["spi_out"],
+                octets(child["bytes_in"]),
+                octets(child["bytes_out"]),
+                span(child["age_s"]),
+                span(child["rekey_in_s"]),
+            )
+
+
+def _troubles(picture: dict[str, Any]) -> Iterator[str]:
+    for one in picture["connections"]:
+        if one["last_error"]:
+            retry = f"; next try in {span(one['retry_in_s'])}" if one["retry_in_s"] is not None else ""
+            yield ""
+            yield f"{one['name']}: {one['last_error']}{retry}"
+    if picture["failures"]:
+        yield ""
+        rows = [
+            (
+                one["time"],
+                one["event"],
+                one.get("connection"),
+                one.get("peer"),
+                one.get("detail") or one.get("reason"),
+                one["count"],
+            )
+            for one in picture["failures"][:FAILURES_SHOWN]
+        ]
+        yield from render(("FAILED", "WHAT", "CONNECTION", "PEER", "WHY", "TIMES"), rows)
