@@ -24,14 +24,14 @@ build/.packages: tools/install-packages
 	@touch $@
 
 .venv/.installed: pyproject.toml setup.py | build/.packages
-	@echo "Making .venv and building rhp" >&2
+	@echo "Making .venv" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv >&2
-	@$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]' >&2
-	@touch $@ build/.extension
+	@RHP_EXTENSIONS=none $(BIN)/pip install -q --disable-pip-version-check -e '.[dev]' >&2
+	@touch $@
 
 build/.extension: $(FAST) .venv/.installed
 	@echo "Building the extension" >&2
-	@$(BIN)/python setup.py -q build_ext --inplace --parallel 2 >&2
+	@$(BIN)/python setup.py -q build_ext --inplace --parallel $$(nproc) >&2
 	@touch $@
 
 demo: setup ## Show two nodes and a strongSwan at work (ARGS='-o json' for one JSON object)
