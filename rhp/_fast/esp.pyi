@@ -31,7 +31,8 @@ class EspSealer:
 class EspOpener:
     """One inbound direction of an SA with its replay window (RFC 4303 section 3.4), for tests and tools.
 
-    Arguments as for `EspSealer`; `replay_window` is 32 to 4096 packets.
+    Arguments as for `EspSealer`; `replay_window` is 32 to 4096 packets. `top` starts the window in the middle of a
+    sequence space, with nothing seen yet.
     """
 
     def __init__(
@@ -43,6 +44,8 @@ class EspOpener:
         spi: int,
         esn: bool,
         replay_window: int,
+        *,
+        top: int = 0,
     ) -> None: ...
     @property
     def replay_top(self) -> int:

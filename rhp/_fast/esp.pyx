@@ -247,8 +247,13 @@ cdef class EspOpener:
 
     def __cinit__(
         self, encr_id: int, encr_key: bytes, integ_id: int, integ_key: bytes, spi: int, esn: bool, replay_window: int,
+        *, top: int = 0,
     ) -> None:
+        cdef uint64_t start = top
+        if start > (<uint64_t>0xFFFFFFFFFFFFFFFF if esn else 0xFFFFFFFF):
+            raise ValueError("without extended sequence numbers the window's top has 32 bits")
         self._ctx = context(encr_id, encr_key, integ_id, integ_key, spi, esn, replay_window, True)
+        self._ctx.replay.top = start
 
     def __dealloc__(self):
         esp_ctx_free(self._ctx)

@@ -112,9 +112,28 @@ cdef void esp_sequence_init(esp_sequence_t* sequence, bint esn) noexcept nogil:
 
 cdef uint64_t esp_sequence_take(esp_sequence_t* sequence, uint32_t count) noexcept nogil:
     cdef uint64_t first
-    if rhp_load(&sequence.next) > sequence.last:
+    if count == 0 or rhp_load(&sequence.next) > sequence.last:
         return 0
     first = rhp_fetch_add(&sequence.next, count)
-    if count == 0 or first > sequence.last or sequence.last - first < count - 1:
+    if first > sequence.last or sequence.last - first < count - 1:
         return 0
     return first
+
+
+cdef class SequenceCounter:
+    """The outbound counter of one SA, for tests and tools."""
+
+    cdef esp_sequence_t _sequence
+
+    def __cinit__(self, esn: bool, *, next: int = 1) -> None:
+        esp_sequence_init(&self._sequence, esn)
+        self._sequence.next = next
+
+    @property
+    def last(self) -> int:
+        """The last number that is ever handed out."""
+        return self._sequence.last
+
+    def take(self, count: int) -> int:
+        """The first of `count` consecutive numbers; 0 when the SA is exhausted."""
+        return esp_sequence_take(&self._sequence, count)
