@@ -4,30 +4,37 @@
 |                   Identification Data                         |
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from rhp.wire.iana import PayloadType
 from rhp.wire.reader import Reader
 
+_RESERVED = bytes(3)
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a peer says it is: an IdType and the octets that go with it."""
+    """Who a peer says it is: an IdType and the octets that go with it.
+
+    AUTH covers the reserved octets as they were sent (RFC 7296 section 2.15), so those received are built again; they play
+    no part in comparisons.
+    """
 
     id_type: int
     data: bytes
+    reserved: bytes = field(default=_RESERVED, repr=False, compare=False)
 
     @classmethod
     def parse(cls, reader: Reader) -> Self:
         """Read the body of IDi or IDr."""
         id_type = reader.u8()
-        reader.take(3)
-        return cls(id_type, reader.rest())
+        reserved = reader.take(3)
+        return cls(id_type, reader.rest(), reserved)
 
     def build(self) -> bytes:
         """Return the body, as it also enters the octets that AUTH covers (RFC 7296 section 2.15)."""
-        return bytes((self.id_type, 0, 0, 0)) + self.data
+        return bytes((self.id_type,)) + self.reserved + self.data
 
     @property
     def identity(self) -> "Identity":

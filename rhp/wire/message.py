@@ -45,6 +45,8 @@ _OPEN: Final[dict[int, type[OpenPayload]]] = {
     for one in (SA, KE, IDi, IDr, CERT, CERTREQ, AUTH, Nonce, Notify, Delete, Vendor, TSi, TSr, CP, EAP)
 }
 _SEALED: Final = (PayloadType.SK, PayloadType.SKF)
+# No exchange has two of these, and which of two counts would be for an attacker to choose.
+_AT_MOST_ONCE: Final = frozenset(int(one.TYPE) for one in (SA, KE, IDi, IDr, AUTH, Nonce, TSi, TSr, CP, EAP))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,15 +114,14 @@ def build_message(message: Message) -> bytes:
 
 def build_payloads(payloads: Sequence[Payload]) -> tuple[int, bytes]:
     """Return the type of the first payload (0 when there is none) and the chain of all."""
-    types = [_type_of(one) for one in payloads]
-    following = [*types[1:], PayloadType.NONE]
+    types = [*(_type_of(one) for one in payloads), int(PayloadType.NONE)]
     parts: list[bytes] = []
-    for one, after in zip(payloads, following, strict=True):
+    for one, after in zip(payloads, types[1:], strict=True):
         body = one.build()
         if isinstance(one, (SK, SKF)):
             after = one.next_payload
         parts += (_generic(after, len(body), isinstance(one, Unknown) and one.critical), body)
-    return (types[0] if types else int(PayloadType.NONE)), b"".join(parts)
+    return types[0], b"".join(parts)
 
 
 def sealed_prefix(
@@ -143,10 +144,12 @@ def sealed_prefix(
 def sealed_offset(datagram: bytes) -> int:
     """Return where the IV of the SK or SKF payload begins; DecodeError("no-sk") when there is none."""
     first = Header.parse(datagram).next_payload
-    for kind, _after, start, _end, _critical in _walk(first, datagram[HEADER_LENGTH:]):
+    for kind, _after, start, end, _critical in _walk(first, datagram[HEADER_LENGTH:]):
         if kind == PayloadType.SK:
             return HEADER_LENGTH + start
         if kind == PayloadType.SKF:
+            if end - start < FRAGMENT_HEADER_LENGTH:
+                raise DecodeError("truncated")
             return HEADER_LENGTH + start + FRAGMENT_HEADER_LENGTH
     raise DecodeError("no-sk")
 
@@ -204,8 +207,12 @@ def _walk(kind: int, body: bytes) -> Iterator[tuple[int, int, int, int, bool]]:
 
 def _parse_chain(first: int, body: bytes, sealed: bool) -> tuple[Payload, ...]:
     payloads: list[Payload] = []
+    seen: set[int] = set()
     for kind, after, start, end, critical in _walk(first, body):
         known = _OPEN.get(kind)
+        if kind in _AT_MOST_ONCE and kind in seen:
+            raise DecodeError("duplicate-payload", f"type {kind}")
+        seen.add(kind)
         if known is not None:
             payloads.append(known.parse(Reader(body[start:end])))
         elif kind in _SEALED:
