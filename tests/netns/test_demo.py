@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -60,7 +61,7 @@ def test_interrupted_it_cleans_up(number):
 def test_a_missing_program_is_named():
     environment = {**os.environ, "PATH": os.defpath}
     hidden = "mount --bind /dev/null /usr/bin/iperf3 && exec "
-    command = ["unshare", "-m", "sh", "-c", hidden + " ".join(rhp_command("demo"))]
+    command = ["unshare", "-m", "sh", "-c", hidden + shlex.join(rhp_command("demo"))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 1
     assert "iperf3" in done.stderr

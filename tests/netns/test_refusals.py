@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 
 import pytest
 
@@ -161,7 +162,7 @@ def test_without_root(lab, usable):
 
 def test_without_dev_net_tun(lab, usable):
     host = lab.namespace("a")
-    words = " ".join(rhp_command("up", "-c", str(usable)))
+    words = shlex.join(rhp_command("up", "-c", str(usable)))
     hidden = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /dev/net && exec {words}"]
     status, said = outcome(host, hidden, lab.path("said"))
     assert status != 0
@@ -180,7 +181,7 @@ def test_commands_without_a_node_say_so(lab, usable):
 
 def test_a_tap_name_that_is_taken(lab, usable):
     host = lab.namespace("a")
-    host.ip(f"link add {TAP} type dummy")
+    host.ip(f"link add {TAP} type bridge")
     status, said = outcome(host, rhp_command("up", "-c", str(usable)), lab.path("said"))
     assert status != 0
     assert one_sentence(said), said
