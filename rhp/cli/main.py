@@ -1,4 +1,4 @@
-"""The `rhp` command. Each subcommand is one file, imported when it is called: `rhp status` does not pay for `rhp up`."""
+"""The `rhp` command. Each subcommand is one file, imported when called: `rhp status` does not pay for `rhp up`."""
 
 from __future__ import annotations
 

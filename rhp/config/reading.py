@@ -33,10 +33,30 @@ class Findings:
     removed: set[Place] = field(default_factory=set)
 
     def add(self, place: Place, message: str, *, warning: bool = False) -> None:
-        """Note one mistake at a key."""
+        """Note one mistake at a key; its positions in lists are counted as if nothing had been taken out."""
+        place = self.original(place)
         problem = Problem(render_place(place), message, line_of(self.lines, place), warning)
         if problem not in self.problems:
             self.problems.append(problem)
+
+    def remove(self, place: Place) -> None:
+        """Note that a key was taken out."""
+        self.removed.add(self.original(place))
+
+    def original(self, place: Place) -> Place:
+        """The place in the file of a place in what is left: behind a removed item of a list the others move up."""
+        found: Place = ()
+        for part in place:
+            if isinstance(part, int):
+                gone = sorted(
+                    known[-1]
+                    for known in self.removed
+                    if known[:-1] == found and len(known) == len(found) + 1 and isinstance(known[-1], int)
+                )
+                for index in gone:
+                    part += index <= part
+            found = (*found, part)
+        return found
 
     def was_wrong(self, *place: str | int) -> bool:
         """Whether this key, or one in it or around it, was reported, so that its absence is no further mistake."""
@@ -52,12 +72,12 @@ def read(data: dict[str, Any], findings: Findings) -> Configuration:
             details = error.errors(include_url=False, include_context=True)
         places = {_written_place(detail["loc"], data): detail for detail in details}
         for place, detail in places.items():
-            if detail["type"] != "missing" or (*place, detail["loc"][-1]) not in findings.removed:
+            if detail["type"] != "missing" or (*findings.original(place), detail["loc"][-1]) not in findings.removed:
                 findings.add(place, sentence(place, detail))
-        findings.removed.update(places)
         # Backwards, so that the positions in a list stay true while its items go.
         for place in sorted(places, key=_removal_order, reverse=True):
             _remove(data, place)
+            findings.remove(place)
     return Configuration()
 
 
@@ -101,14 +121,14 @@ def _unknown_key(place: Place) -> str:
     table = model_at(place[:-1])
     key = str(place[-1])
     own = tuple(table.model_fields) if table else ()
-    if hint := nearest(key, own):
-        return f"there is no such key; did you mean {hint}?"
     for where, other in TABLES.items():
         if key in other.model_fields and other is not table:
             home = ".".join("NAME" if part == "*" else part for part in where)
             return (
                 f"there is no such key here; it belongs in [{home}]" if home else f"write [{key}] as a table of its own"
             )
+    if hint := nearest(key, own):
+        return f"there is no such key; did you mean {hint}?"
     return f"there is no such key; write {one_of(own)}, or leave it out"
 
 

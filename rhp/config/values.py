@@ -23,10 +23,16 @@ _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,14}")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
+def shown(value: object) -> str:
+    """Write a value about as TOML does, and short."""
+    written = json.dumps(value, default=str, ensure_ascii=False)
+    return written if len(written) <= 80 else written[:77] + "..."
+
+
 def text(value: object) -> str:
     """Return a string that is not empty."""
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not text; write it in quotes")
+        raise ValueError(f"{shown(value)} is not text; write it in quotes")
     if not value.strip():
         raise ValueError("the text is empty; write a value or leave the key out")
     return value
@@ -44,7 +50,9 @@ def duration(value: object) -> int:
         return int(match[1]) * _UNITS[match[2] or "s"]
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
-    raise ValueError(f'{value!r} is not a time; write seconds, or a number with a unit such as "90s", "30m" or "4h"')
+    raise ValueError(
+        f'{shown(value)} is not a time; write seconds, or a number with a unit such as "90s", "30m" or "4h"'
+    )
 
 
 def network(value: object) -> IpNetwork:
@@ -137,7 +145,7 @@ def whole(low: int, high: int, noun: str, *words: str | bool) -> Callable[[objec
             if type(value) is type(word) and value == word:
                 return word
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{value!r} is not {noun}; {hint}")
+            raise ValueError(f"{shown(value)} is not {noun}; {hint}")
         return value
 
     return read

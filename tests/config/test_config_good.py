@@ -1,0 +1,224 @@
+"""Good configurations, from the shortest to one that uses every key, and what they become."""
+
+from ipaddress import ip_interface, ip_network
+from pathlib import Path
+
+import pytest
+
+from rhp.config.describe import describe
+from rhp.config.loading import load
+from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
+from rhp.guard.policy import PrivateKey, PskSecret
+from rhp.node.settings import HubSettings, NodeSettings, StaticMac
+from rhp.pki.identity import parse_identity
+from rhp.wire.ts import TrafficSelector
+
+SHORTEST = """\
+[connections.office]
+psk_file = "office.psk"
+local.id = "a.example.org"
+remote.id = "b.example.org"
+"""
+
+WHOLE = """\
+[node]
+port = 1500
+natt_port = 14500
+lanes = 2
+state_dir = "/tmp/state"
+run_dir = "/tmp/run"
+log_level = "DEBUG"
+
+[interface]
+name = "tap9"
+addresses = ["10.77.0.1/24", "fd00::1/64"]
+mtu = 1400
+mac = "02:00:5e:00:00:01"
+
+[hub]
+mac_ageing = "5m"
+isolate = true
+arp_proxy = false
+mss_clamp = 1300
+static = [{ mac = "02-00-5E-00-00-02", connection = "office" }]
+
+[connections.office]
+local_addrs = ["192.0.2.1"]
+remote_addrs = ["192.0.2.7", "gate.example.org"]
+remote_port = 1501
+remote_natt_port = 14501
+proposals = ["aes256gcm16-prfsha384-ecp384"]
+encapsulation = "auto"
+start = "wait"
+dpd_delay = "30s"
+rekey_time = "2h"
+over_time = "10m"
+local.id = "a.example.org"
+local.certs = ["a.example.org.pem", "ca.pem"]
+local.key = "a.example.org.key"
+remote.id = "*.example.org"
+remote.cas = "ca.pem"
+
+[connections.office.children.lan]
+mode = "tunnel"
+local_ts = ["10.77.0.0/24", "10.78.0.1-10.78.0.9"]
+remote_ts = ["10.88.0.0/24[tcp/443]", "fd00:88::/64[udp/4000-4010]"]
+esp_proposals = ["chacha20poly1305-x25519"]
+rekey_time = "30m"
+replay_window = 64
+
+[connections.office.children.wire]
+
+[connections.old]
+psk = "0x30313233343536373839616263646566"
+local.id = "a@example.org"
+remote.id = "%any"
+"""
+
+
+def test_the_shortest_waits_for_one_peer_with_an_ethernet_child(written, folder, now):
+    loaded = load(written(SHORTEST), now)
+    assert loaded.warnings == ()
+    assert loaded.settings == NodeSettings()
+    (connection,) = loaded.engine.connections
+    assert (connection.name, connection.start, connection.encapsulation) == ("office", "wait", "udp")
+    assert (connection.local.method, connection.remote.method) == ("psk", "psk")
+    assert connection.local.identity == parse_identity("a.example.org")
+    assert connection.remote.pattern.matches(parse_identity("b.example.org"))
+    assert not connection.remote.pattern.matches(parse_identity("c.example.org"))
+    assert connection.proposals == default_ike_proposals()
+    assert (connection.rekey_time, connection.life_time, connection.dpd_delay) == (14400.0, 15840.0, 90.0)
+    (child,) = connection.children
+    assert (child.name, child.mode, child.local_ts, child.remote_ts) == ("ethernet", "ethernet", (), ())
+    assert child.proposals == default_esp_proposals()
+    assert (child.rekey_time, child.life_time, child.replay_window) == (3600.0, 3960.0, 1024)
+    assert loaded.policy.psks == (
+        PskSecret("office", "a.example.org", "b.example.org", file=str(folder / "office.psk")),
+    )
+    assert loaded.policy.keys == ()
+    assert loaded.policy.interfaces == ("rhp0",)
+
+
+def test_an_address_to_call_makes_it_an_initiator(written, now):
+    loaded = load(written(SHORTEST + 'remote_addrs = ["192.0.2.7"]\n'), now)
+    (connection,) = loaded.engine.connections
+    assert connection.start == "initiate"
+    assert connection.remote_addrs == (ip_network("192.0.2.7"),)
+
+
+def test_one_text_stands_for_a_list_of_one(written, now):
+    as_text = load(written(SHORTEST + 'remote_addrs = "192.0.2.7"\n'), now)
+    as_list = load(written(SHORTEST + 'remote_addrs = ["192.0.2.7"]\n'), now)
+    assert as_text.engine == as_list.engine
+
+
+def test_the_whole_model(written, folder, now):
+    loaded = load(written(WHOLE), now)
+    settings = loaded.settings
+    assert (settings.port, settings.natt_port, settings.lanes, settings.log_level) == (1500, 14500, 2, "debug")
+    assert (settings.run_dir, settings.state_dir) == (Path("/tmp/run"), Path("/tmp/state"))
+    assert settings.control_socket == Path("/tmp/run/control.sock")
+    assert settings.interface.name == "tap9"
+    assert settings.interface.addresses == (ip_interface("10.77.0.1/24"), ip_interface("fd00::1/64"))
+    assert (settings.interface.mtu, settings.interface.mac) == (1400, bytes.fromhex("02005e000001"))
+    assert settings.hub == HubSettings(
+        300, True, False, (StaticMac(bytes.fromhex("02005e000002"), "office"),), mss_clamp=1300
+    )
+    assert settings.hosts == {"office": ("gate.example.org",)}
+    office, old = loaded.engine.connections
+    assert loaded.engine.natt_port == 14500
+    # A peer with a host name may call from anywhere.
+    assert (office.start, office.remote_addrs, office.local_addrs) == ("wait", (), (ip_network("192.0.2.1"),))
+    assert (office.local_port, office.remote_port, office.remote_natt_port) == (1500, 1501, 14501)
+    assert (office.rekey_time, office.life_time, office.dpd_delay) == (7200.0, 7800.0, 30.0)
+    assert (office.local.method, len(office.local.chain)) == ("pubkey", 2)
+    assert (office.remote.method, len(office.remote.cas)) == ("pubkey", 1)
+    assert office.local.chain[1] == office.remote.cas[0]
+    assert (old.local.method, old.start) == ("psk", "wait")
+    assert loaded.policy.keys == (PrivateKey("office", file=str(folder / "a.example.org.key")),)
+    assert loaded.policy.psks == (PskSecret("old", "a@example.org", "%any", key=b"0123456789abcdef"),)
+
+
+def test_selectors_become_ranges(written, now):
+    office = load(written(WHOLE), now).engine.connections[0]
+    lan, wire = office.children
+    assert (lan.name, lan.mode, lan.replay_window, lan.rekey_time, lan.life_time) == (
+        "lan",
+        "tunnel",
+        64,
+        1800.0,
+        1980.0,
+    )
+    assert [(str(one.start), str(one.end)) for one in lan.local_ts] == [
+        ("10.77.0.0", "10.77.0.255"),
+        ("10.78.0.1", "10.78.0.9"),
+    ]
+    first, second = lan.remote_ts
+    assert first == TrafficSelector(7, 6, 443, 443, ip_network("10.88.0.0/24")[0], ip_network("10.88.0.0/24")[-1])
+    assert (second.ts_type, second.protocol, second.start_port, second.end_port) == (8, 17, 4000, 4010)
+    assert (wire.name, wire.mode) == ("wire", "ethernet")
+
+
+@pytest.mark.parametrize(
+    ("added", "words"),
+    [
+        ('psk = "tooshort"', "8 octets"),
+        ('proposals = ["aes128-sha256-modp1024"]', "modp1024"),
+        ('rekey_time = "10s"', "more than once a minute"),
+    ],
+)
+def test_what_is_weak_gives_a_warning_and_works(written, now, added, words):
+    text = SHORTEST.replace('psk_file = "office.psk"\n', "") if added.startswith("psk") else SHORTEST
+    loaded = load(written(text + added + "\n"), now)
+    (problem,) = loaded.warnings
+    assert words in problem.message
+    assert problem.warning
+
+
+def test_a_key_in_a_file_that_everyone_reads_gives_a_warning(written, now):
+    path = written(SHORTEST.replace('psk_file = "office.psk"', 'psk = "0123456789abcdef0123"'))
+    path.chmod(0o644)
+    (problem,) = load(path, now).warnings
+    assert "chmod 600" in problem.message
+    path.chmod(0o600)
+    assert load(path, now).warnings == ()
+
+
+def test_a_certificate_near_its_end_gives_a_warning(written, now):
+    text = (
+        '[connections.office]\nlocal.id = "soon.example.org"\nlocal.certs = "soon.example.org.pem"\n'
+        'local.key = "soon.example.org.key"\nremote.id = "%any"\nremote.cas = "ca.pem"\n'
+    )
+    (problem,) = load(written(text), now).warnings
+    assert "renew it soon" in problem.message
+
+
+def test_a_mixed_pair_proves_itself_in_two_ways(written, now):
+    text = (
+        '[connections.office]\npsk_file = "office.psk"\nlocal.id = "a.example.org"\nlocal.certs = "a.example.org.pem"\n'
+        'local.key = "a.example.org.key"\nremote.id = "b.example.org"\nremote.auth = "psk"\n'
+    )
+    loaded = load(written(text), now)
+    (connection,) = loaded.engine.connections
+    assert (connection.local.method, connection.remote.method) == ("pubkey", "psk")
+    assert len(loaded.policy.psks) == len(loaded.policy.keys) == 1
+
+
+def test_the_description_says_what_the_node_does(written, now):
+    text = "\n".join(describe(load(written(WHOLE), now)))
+    for words in (
+        "interface tap9: 10.77.0.1/24, fd00::1/64; MTU 1400",
+        "UDP ports 1500 and 14500",
+        "connection office: waits for gate.example.org",
+        "as a.example.org with a certificate, expects *.example.org with a certificate",
+        "child lan: IP from 10.77.0.0/24, 10.78.0.1-10.78.0.9 to 10.88.0.0/24[tcp/443], fd00:88::/64[udp/4000-4010]",
+        "child wire: Ethernet",
+        "connection old: waits for any address; as a@example.org with a shared key, expects %any with a shared key",
+    ):
+        assert words in text
+    assert "0x30" not in text
+
+
+def test_nothing_secret_is_shown_by_repr(written, now):
+    loaded = load(written(WHOLE), now)
+    assert "0123456789abcdef" not in repr(loaded)
