@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from Cython.Build import cythonize
-from setuptools import Extension, setup
+from setuptools import Extension, setup  # type: ignore[import-untyped]
 
 # The limited API of CPython 3.11 gives one binary for every later version; it changes only the Python boundary.
 LIMITED_API = "0x030B0000"
@@ -33,7 +33,7 @@ def selected() -> list[Path]:
 
 
 setup(
-    ext_modules=cythonize(
+    ext_modules=cythonize(  # type: ignore[no-untyped-call]
         [extension(source) for source in selected()],
         build_dir="build/cython",
         # C declarations are cimported by their bare name, because `include` is a word of Cython's own.
