@@ -36,12 +36,22 @@ class LocalError(IkeError):
 class PeerError(IkeError):
     """The peer broke a rule or asks for something we refuse.
 
-    `notify` is the error notify to answer with (RFC 7296 section 3.10.1) and `data` its content; a `fatal` one ends the
-    IKE SA.
+    `notify` is the error notify to answer with (RFC 7296 section 3.10.1), `data` its content and `spi` the ESP SPI
+    that it is about, if any; a `fatal` one ends the IKE SA.
     """
 
-    def __init__(self, reason: str, notify: int, *, data: bytes = b"", detail: str = "", fatal: bool = False) -> None:
+    def __init__(
+        self,
+        reason: str,
+        notify: int,
+        *,
+        data: bytes = b"",
+        spi: bytes = b"",
+        detail: str = "",
+        fatal: bool = False,
+    ) -> None:
         super().__init__(reason, detail)
         self.notify = notify
         self.data = data
+        self.spi = spi
         self.fatal = fatal

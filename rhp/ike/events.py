@@ -164,6 +164,17 @@ class PathChanged:
     new: Path
 
 
+@dataclass(frozen=True, slots=True)
+class EngineFault:
+    """A bug of ours: an exception that no rule foresaw.
+
+    The IKE SA it came up in, if any, is closed; `ike_id` 0 is none.
+    """
+
+    ike_id: int
+    detail: str
+
+
 Event = (
     StateChanged
     | IkeEstablished
@@ -177,4 +188,5 @@ Event = (
     | InitiationFailed
     | HandshakeRefused
     | PathChanged
+    | EngineFault
 )

@@ -1,0 +1,131 @@
+"""The first message of a peer: nothing is allocated before it has earned it (RFC 7296 sections 2.4 and 2.6).
+
+Order of the checks: the same message again gets the same answer; past the hard limit of half-open SAs it is dropped;
+past the cookie threshold it has to bring a cookie; then the tasks of IKE_SA_INIT decide. An SA exists only after they
+agreed.
+"""
+
+from functools import partial
+
+from rhp.ike import conductor, lifecycle
+from rhp.ike.context import Context
+from rhp.ike.effects import Send
+from rhp.ike.errors import Fault, IkeError, PeerError
+from rhp.ike.events import HandshakeRefused
+from rhp.ike.handshake import Handshake
+from rhp.ike.ike_sa import NO_SPI, IkeSa
+from rhp.ike.path import Path
+from rhp.ike.states import IkeState
+from rhp.ike.turn import Ending
+from rhp.wire.errors import DecodeError, UnsupportedCriticalPayload
+from rhp.wire.header import Header
+from rhp.wire.iana import ExchangeType, NotifyType
+from rhp.wire.message import Message, build_message, parse_message
+from rhp.wire.nonce import Nonce
+from rhp.wire.notify import Notify
+from rhp.wire.sk import SK
+from rhp.wire.skf import SKF
+
+
+def first_message(ctx: Context, header: Header, datagram: bytes, path: Path, now: float) -> None:
+    """A request of IKE_SA_INIT."""
+    reason = _unfit(header)
+    if reason is not None:
+        ctx.count(reason)
+        return
+    known = ctx.table.by_first_message(path.remote, hash(datagram))
+    if known is not None:
+        if known.responses.answer is not None and known.responses.next_id == 1:
+            ctx.count("request-repeated")
+            ctx.do(Send(known.responses.answer, path))
+        return
+    if ctx.table.half_open >= ctx.config.half_open_limit:
+        ctx.count("half-open-limit")
+        return
+    _read(ctx, datagram, path, now)
+
+
+def _unfit(header: Header) -> str | None:
+    if header.message_id != 0:
+        return "bad-init-message-id"
+    if header.spi_r != NO_SPI or header.spi_i == NO_SPI:
+        return "bad-init-spi"
+    return None
+
+
+def _read(ctx: Context, datagram: bytes, path: Path, now: float) -> None:
+    try:
+        message = parse_message(datagram)
+    except UnsupportedCriticalPayload as error:
+        refusal = PeerError(error.reason, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, data=bytes((error.payload_type,)))
+        _refuse_unread(ctx, datagram, refusal, path, now)
+        return
+    except DecodeError as error:
+        # Nobody in good faith sends that, so nobody needs an answer.
+        ctx.count(error.reason)
+        return
+    if message.payloads and isinstance(message.payloads[-1], SK | SKF):
+        ctx.count("sealed-init")
+        return
+    if ctx.table.half_open >= ctx.config.cookie_threshold and not _has_cookie(ctx, message, path, now):
+        return
+    _open(ctx, message, datagram, path, now)
+
+
+def _has_cookie(ctx: Context, message: Message, path: Path, now: float) -> bool:
+    """Whether the initiator can be reached at its address; if not so yet, it is asked to show that."""
+    nonce = message.first(Nonce)
+    if nonce is None:
+        ctx.count("incomplete-init")
+        return False
+    cookie = message.notify(NotifyType.COOKIE)
+    if cookie is not None and ctx.cookies.check(cookie.data, nonce.data, path.remote.ip, message.spi_i, now):
+        ctx.count("cookie-accepted")
+        return True
+    ctx.count("cookie-asked" if cookie is None else "cookie-wrong")
+    baked = ctx.cookies.bake(nonce.data, path.remote.ip, message.spi_i, now)
+    _answer(ctx, message.spi_i, Notify(NotifyType.COOKIE, baked), path)
+    return False
+
+
+def _open(ctx: Context, message: Message, datagram: bytes, path: Path, now: float) -> None:
+    sa = IkeSa(ctx, ctx.next_id(), "responder", None, (message.spi_i, ctx.new_ike_spi()), path, now)
+    sa.handshake = Handshake()
+    try:
+        conductor.answer_first(sa, message, datagram, path, now)
+    except PeerError as error:
+        _refuse(ctx, sa, error, path, now)
+        return
+    except IkeError as error:
+        ctx.count(error.reason)
+        return
+    ctx.table.add(sa)
+    ctx.table.remember_first_message(sa, path.remote, hash(datagram))
+    sa.become(IkeState.HALF_OPEN)
+    sa.lifetime_timer = ctx.timers.start(now + ctx.config.half_open_timeout, partial(_forget, sa))
+
+
+def _refuse(ctx: Context, sa: IkeSa, error: PeerError, path: Path, now: float) -> None:
+    """Say why, without keeping anything; only the answer that the handshake can go on with is not rationed."""
+    ctx.count(error.reason)
+    if error.notify != NotifyType.INVALID_KE_PAYLOAD:
+        if not ctx.answers.allow(now):
+            ctx.count("answer-withheld")
+            return
+        ctx.emit(HandshakeRefused(sa.id, sa.connection_name, path, error.reason, error.detail))
+    _answer(ctx, sa.spi_i, Notify(error.notify, error.data), path)
+
+
+def _refuse_unread(ctx: Context, datagram: bytes, error: PeerError, path: Path, now: float) -> None:
+    ctx.count(error.reason)
+    if ctx.answers.allow(now):
+        _answer(ctx, datagram[:8], Notify(error.notify, error.data), path)
+
+
+def _answer(ctx: Context, spi_i: bytes, notify: Notify, path: Path) -> None:
+    """An answer that leaves nothing behind; the responder's SPI is zero (section 2.6)."""
+    ctx.do(Send(build_message(Message(spi_i, NO_SPI, ExchangeType.IKE_SA_INIT, False, True, 0, (notify,))), path))
+
+
+def _forget(sa: IkeSa, now: float) -> None:
+    lifecycle.close(sa, Ending("half-open-timeout", Fault.NETWORK, "the peer did not go on"), now)

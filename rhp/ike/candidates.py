@@ -1,0 +1,75 @@
+"""Which connection a peer means: by addresses in IKE_SA_INIT, by identities in IKE_AUTH.
+
+In IKE_SA_INIT nobody has said a name yet, so the first connection whose addresses and proposals fit is taken. In
+IKE_AUTH the peer says who it is, and perhaps whom it wants; then another connection may take over, if the suite that
+both sides already use is one of its own.
+"""
+
+from collections.abc import Sequence
+
+from rhp.crypto.errors import NoProposalChosen
+from rhp.crypto.proposal import accept_ike, choose_ike
+from rhp.crypto.suite import IkeSuite
+from rhp.ike.config import AuthKind, ConnectionConfig, EngineConfig, IpNetwork
+from rhp.ike.path import IpAddress, Path
+from rhp.pki.identity import same_identity
+from rhp.wire.iana import Protocol
+from rhp.wire.identity import Identity
+from rhp.wire.sa import SA, Proposal
+
+
+def by_address(config: EngineConfig, path: Path) -> list[ConnectionConfig]:
+    """The connections that serve this path, in the order of the configuration."""
+    return [
+        connection
+        for connection in config.connections
+        if _within(path.local.ip, connection.local_addrs) and _within(path.remote.ip, connection.remote_addrs)
+    ]
+
+
+def by_proposal(
+    connections: Sequence[ConnectionConfig], offered: SA, sent_method: int
+) -> tuple[ConnectionConfig, int, IkeSuite] | None:
+    """The first connection that can use one of the offered proposals, the proposal's number and the suite.
+
+    `sent_method` is the key exchange method of the KE payload: where it is acceptable, it saves a round trip.
+    """
+    for connection in connections:
+        try:
+            number, suite = choose_ike(offered, connection.proposals, sent_method)
+        except NoProposalChosen:
+            continue
+        return connection, number, suite
+    return None
+
+
+def by_identity(
+    connections: Sequence[ConnectionConfig], suite: IkeSuite, peer: Identity, wanted: Identity | None, method: AuthKind
+) -> ConnectionConfig | None:
+    """The connection for a peer that calls itself `peer`, asks for `wanted` and proves itself by `method`.
+
+    Of several that fit, one of the right method is preferred, then the one whose pattern says most, then the first. One
+    of the wrong method is better than none: the failure to come can name it.
+    """
+    fitting = [
+        connection
+        for connection in connections
+        if connection.remote.pattern.matches(peer)
+        and (wanted is None or same_identity(wanted, connection.local.identity))
+        and _allows(connection, suite)
+    ]
+    return max(
+        fitting, key=lambda found: (found.remote.method == method, found.remote.pattern.specificity), default=None
+    )
+
+
+def _allows(connection: ConnectionConfig, suite: IkeSuite) -> bool:
+    try:
+        accept_ike(SA((Proposal(1, Protocol.IKE, b"", suite.transforms()),)), connection.proposals)
+    except NoProposalChosen:
+        return False
+    return True
+
+
+def _within(address: IpAddress, networks: tuple[IpNetwork, ...]) -> bool:
+    return not networks or any(address.version == network.version and address in network for network in networks)

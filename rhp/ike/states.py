@@ -1,0 +1,80 @@
+"""The states of an IKE SA and of a Child SA, and every transition there is.
+
+How this works: an IKE SA is CREATED and leaves that state at once. As initiator it is CONNECTING until IKE_SA_INIT is
+answered; as responder it is HALF_OPEN after having answered. It is AUTHENTICATING during IKE_AUTH, guard questions
+included, then ESTABLISHED. A rekey makes a successor that is ESTABLISHED at once and leaves the old one REKEYED,
+which only waits for its DELETE. DELETING has its own DELETE (or its last word to a peer that failed to authenticate)
+on the way.
+"""
+
+import enum
+from collections.abc import Mapping
+
+from rhp.wire.iana import ExchangeType
+
+
+class IkeState(enum.Enum):
+    """Where an IKE SA stands."""
+
+    CREATED = "created"
+    CONNECTING = "connecting"
+    HALF_OPEN = "half-open"
+    AUTHENTICATING = "authenticating"
+    ESTABLISHED = "established"
+    REKEYED = "rekeyed"
+    DELETING = "deleting"
+    CLOSED = "closed"
+
+
+class ChildState(enum.Enum):
+    """Where one pair of ESP SAs stands; REKEYING has our request out, REKEYED has a successor."""
+
+    INSTALLED = "installed"
+    REKEYING = "rekeying"
+    REKEYED = "rekeyed"
+    DELETING = "deleting"
+    CLOSED = "closed"
+
+
+IKE_TRANSITIONS: Mapping[IkeState, frozenset[IkeState]] = {
+    IkeState.CREATED: frozenset(
+        {IkeState.CONNECTING, IkeState.HALF_OPEN, IkeState.ESTABLISHED, IkeState.CLOSED},
+    ),
+    IkeState.CONNECTING: frozenset({IkeState.AUTHENTICATING, IkeState.CLOSED}),
+    IkeState.HALF_OPEN: frozenset({IkeState.AUTHENTICATING, IkeState.CLOSED}),
+    IkeState.AUTHENTICATING: frozenset({IkeState.ESTABLISHED, IkeState.DELETING, IkeState.CLOSED}),
+    IkeState.ESTABLISHED: frozenset({IkeState.REKEYED, IkeState.DELETING, IkeState.CLOSED}),
+    IkeState.REKEYED: frozenset({IkeState.DELETING, IkeState.CLOSED}),
+    IkeState.DELETING: frozenset({IkeState.CLOSED}),
+    IkeState.CLOSED: frozenset(),
+}
+
+CHILD_TRANSITIONS: Mapping[ChildState, frozenset[ChildState]] = {
+    ChildState.INSTALLED: frozenset(
+        {ChildState.REKEYING, ChildState.REKEYED, ChildState.DELETING, ChildState.CLOSED},
+    ),
+    ChildState.REKEYING: frozenset(
+        {ChildState.INSTALLED, ChildState.REKEYED, ChildState.DELETING, ChildState.CLOSED},
+    ),
+    ChildState.REKEYED: frozenset({ChildState.DELETING, ChildState.CLOSED}),
+    ChildState.DELETING: frozenset({ChildState.CLOSED}),
+    ChildState.CLOSED: frozenset(),
+}
+
+_PROTECTED = frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL})
+
+ACCEPTED_REQUESTS: Mapping[IkeState, frozenset[ExchangeType]] = {
+    IkeState.CREATED: frozenset({ExchangeType.IKE_SA_INIT}),
+    IkeState.CONNECTING: frozenset(),
+    IkeState.HALF_OPEN: frozenset({ExchangeType.IKE_AUTH}),
+    IkeState.AUTHENTICATING: frozenset(),
+    IkeState.ESTABLISHED: _PROTECTED,
+    IkeState.REKEYED: _PROTECTED,
+    IkeState.DELETING: _PROTECTED,
+    IkeState.CLOSED: frozenset(),
+}
+"""Which exchanges a peer may begin in which state; everything else is counted and dropped."""
+
+HANDSHAKE_STATES = frozenset(
+    {IkeState.CREATED, IkeState.CONNECTING, IkeState.HALF_OPEN, IkeState.AUTHENTICATING},
+)

@@ -1,0 +1,140 @@
+"""Where the SAs of an engine are found: by SPI for messages, by id for people, by first message for retransmissions."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rhp.ike.exchange import ResponseWindow
+from rhp.ike.path import Endpoint, IpAddress
+from rhp.ike.states import IkeState
+
+if TYPE_CHECKING:
+    from rhp.ike.child_sa import ChildSa
+    from rhp.ike.ike_sa import IkeSa
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What is left of an IKE SA that ended by answering: the answer, for the peer that did not get it."""
+
+    answers: ResponseWindow
+
+
+class SaTable:
+    """All living IKE SAs and Child SAs, and what some of the dead left behind."""
+
+    __slots__ = ("_by_id", "_by_spi", "_children", "_first_messages", "_lineages", "_peers", "half_open", "tombstones")
+
+    def __init__(self) -> None:
+        self._by_spi: dict[bytes, IkeSa] = {}
+        self._by_id: dict[int, IkeSa] = {}
+        self._children: dict[int, ChildSa] = {}
+        self._lineages: dict[int, ChildSa] = {}
+        self._peers: dict[tuple[str, int, bytes], list[IkeSa]] = {}
+        self._first_messages: dict[tuple[Endpoint, int], IkeSa] = {}
+        self.tombstones: dict[bytes, Tombstone] = {}
+        self.half_open = 0
+
+    def knows(self, spi: bytes) -> bool:
+        """Whether an IKE SPI of ours is taken, by the living or the dead."""
+        return spi in self._by_spi or spi in self.tombstones
+
+    def add(self, sa: "IkeSa") -> None:
+        """A new IKE SA; from now on its id leads to it (its predecessor after a rekey is found by SPI only)."""
+        self._by_spi[sa.own_spi] = sa
+        self._by_id[sa.id] = sa
+
+    def remove(self, sa: "IkeSa") -> None:
+        """An IKE SA has gone; one that is not here is fine."""
+        self._by_spi.pop(sa.own_spi, None)
+        if self._by_id.get(sa.id) is sa:
+            del self._by_id[sa.id]
+        self.forget_first_message(sa)
+        self.forget_peer(sa)
+
+    def remember_peer(self, sa: "IkeSa") -> None:
+        """The peer is authenticated."""
+        self._peers.setdefault(_peer_key(sa), []).append(sa)
+
+    def forget_peer(self, sa: "IkeSa") -> None:
+        """This IKE SA no longer speaks for its peer; one that never did is fine."""
+        key = _peer_key(sa)
+        found = self._peers.get(key, [])
+        if sa in found:
+            found.remove(sa)
+            if not found:
+                del self._peers[key]
+
+    def same_peer(self, sa: "IkeSa") -> list["IkeSa"]:
+        """The other authenticated IKE SAs of the same connection with the same peer."""
+        return [other for other in self._peers.get(_peer_key(sa), ()) if other is not sa]
+
+    def knows_connection(self, name: str) -> bool:
+        """Whether any peer is authenticated on that connection."""
+        return any(key[0] == name for key in self._peers)
+
+    def by_spi(self, spi: bytes) -> "IkeSa | None":
+        """The IKE SA whose own SPI (eight octets) this is."""
+        return self._by_spi.get(spi)
+
+    def by_id(self, ike_id: int) -> "IkeSa | None":
+        """The newest IKE SA of a lineage."""
+        return self._by_id.get(ike_id)
+
+    def sas(self) -> Iterator["IkeSa"]:
+        """Every IKE SA, the rekeyed ones that wait for their DELETE included."""
+        return iter(tuple(self._by_spi.values()))
+
+    def by_remote(self, address: IpAddress) -> "IkeSa | None":
+        """An established IKE SA whose peer is at that address. Looks at all of them: only for what is rationed."""
+        for sa in self._by_spi.values():
+            if sa.state is IkeState.ESTABLISHED and sa.path.remote.ip == address:
+                return sa
+        return None
+
+    def remember_first_message(self, sa: "IkeSa", remote: Endpoint, digest: int) -> None:
+        """A responder's half-open SA, so that the same IKE_SA_INIT again finds it."""
+        sa.first_message = (remote, digest)
+        self._first_messages[sa.first_message] = sa
+        self.half_open += 1
+
+    def by_first_message(self, remote: Endpoint, digest: int) -> "IkeSa | None":
+        """The half-open SA which that IKE_SA_INIT made."""
+        return self._first_messages.get((remote, digest))
+
+    def forget_first_message(self, sa: "IkeSa") -> None:
+        """The SA is no longer half-open."""
+        if sa.first_message is not None:
+            self._first_messages.pop(sa.first_message, None)
+            sa.first_message = None
+            self.half_open -= 1
+
+    def add_child(self, child: "ChildSa") -> None:
+        """A pair was installed and is now the one that its lineage's id leads to."""
+        self._children[child.spi_in] = child
+        self._lineages[child.id] = child
+
+    def remove_child(self, child: "ChildSa") -> None:
+        """A pair has gone; its lineage's id leads to another pair of it, if there is one."""
+        self._children.pop(child.spi_in, None)
+        if self._lineages.get(child.id) is not child:
+            return
+        rest = [other for other in child.sa.children.values() if other.id == child.id and other is not child]
+        if rest:
+            self._lineages[child.id] = rest[-1]
+        else:
+            del self._lineages[child.id]
+
+    def child_by_spi(self, spi_in: int) -> "ChildSa | None":
+        """The pair with that inbound SPI."""
+        return self._children.get(spi_in)
+
+    def child_by_id(self, child_id: int) -> "ChildSa | None":
+        """The newest pair of a lineage."""
+        return self._lineages.get(child_id)
+
+
+def _peer_key(sa: "IkeSa") -> tuple[str, int, bytes]:
+    if sa.peer is None:
+        return sa.connection_name, 0, b""
+    return sa.connection_name, int(sa.peer.id_type), sa.peer.data

@@ -1,0 +1,60 @@
+"""CERT and CERTREQ: certificates sent, and the CAs that either side accepts (RFC 7296 sections 3.6 and 3.7).
+
+The responder asks in its IKE_SA_INIT answer, the initiator in IKE_AUTH. Our chain is sent whether it was asked for or
+not: several clients ask for nothing. Nothing is fetched by URL.
+"""
+
+from functools import lru_cache
+
+from rhp.ike.tasks.registry import hook
+from rhp.ike.turn import Task, Turn
+from rhp.pki.certreq import certreq_data
+from rhp.wire.cert import CERT
+from rhp.wire.certreq import CERTREQ
+from rhp.wire.iana import CertEncoding, ExchangeType
+
+MAX_CERTIFICATES = 16
+
+
+@hook(ExchangeType.IKE_SA_INIT, order=50)
+class CertificateRequest(Task):
+    """The responder's CERTREQ."""
+
+    __slots__ = ()
+
+    def build(self, turn: Turn) -> None:
+        """Name our CAs, if the connection that we take it for has any."""
+        if not turn.ours:
+            _ask(turn)
+
+
+@hook(ExchangeType.IKE_AUTH, order=10)
+class Certificates(Task):
+    """Both sides' CERTs, and the initiator's CERTREQ."""
+
+    __slots__ = ()
+
+    def build(self, turn: Turn) -> None:
+        """Our chain, the end entity first; the initiator asks for the responder's."""
+        local = turn.sa.config.local
+        if local.method == "pubkey":
+            turn.out.extend(CERT(CertEncoding.X509_SIGNATURE, der) for der in local.chain)
+        if turn.ours:
+            _ask(turn)
+
+    def process(self, turn: Turn) -> None:
+        """Keep the peer's chain for the proof; what is no X.509 certificate is not looked at."""
+        turn.sa.shake.peer_chain = tuple(
+            cert.data for cert in turn.message.all(CERT) if cert.encoding == CertEncoding.X509_SIGNATURE
+        )[:MAX_CERTIFICATES]
+
+
+def _ask(turn: Turn) -> None:
+    remote = turn.sa.config.remote
+    if remote.method == "pubkey" and remote.cas:
+        turn.out.append(CERTREQ(CertEncoding.X509_SIGNATURE, _authorities(remote.cas)))
+
+
+@lru_cache(maxsize=64)
+def _authorities(cas: tuple[bytes, ...]) -> bytes:
+    return certreq_data(cas)

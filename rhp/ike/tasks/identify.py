@@ -1,0 +1,72 @@
+"""IDi and IDr of IKE_AUTH: who each side says it is (RFC 7296 sections 2.15 and 3.5). The proof comes with `auth`."""
+
+from rhp.ike import candidates
+from rhp.ike.config import AuthKind
+from rhp.ike.errors import Fault, PeerError
+from rhp.ike.events import AuthenticationFailed
+from rhp.ike.states import IkeState
+from rhp.ike.tasks.registry import hook
+from rhp.ike.turn import Task, Turn
+from rhp.pki.identity import format_identity
+from rhp.wire.auth import AUTH
+from rhp.wire.iana import AuthMethod, ExchangeType, NotifyType
+from rhp.wire.identity import Identity, IDi, IDr
+
+
+@hook(ExchangeType.IKE_AUTH, order=0)
+class Identify(Task):
+    """The initiator names itself and, where it knows it, the responder.
+
+    The responder picks the connection and names itself.
+    """
+
+    __slots__ = ()
+
+    def build(self, turn: Turn) -> None:
+        """IDi, and IDr for an exact remote identity; or our IDr."""
+        sa, shake = turn.sa, turn.sa.shake
+        sa.local = sa.config.local.identity
+        if not turn.ours:
+            shake.id_r = IDr(sa.local.id_type, sa.local.data)
+            turn.out.append(shake.id_r)
+            return
+        shake.id_i = IDi(sa.local.id_type, sa.local.data)
+        turn.out.append(shake.id_i)
+        wanted = sa.config.remote.pattern.identity
+        if wanted is not None:
+            turn.out.append(IDr(wanted.id_type, wanted.data))
+
+    def process(self, turn: Turn) -> None:
+        """Raises PeerError when the peer names nobody, or somebody whom no connection expects."""
+        sa, shake = turn.sa, turn.sa.shake
+        if turn.ours:
+            shake.id_r = turn.message.first(IDr)
+            if shake.id_r is not None:
+                sa.peer = Identity(shake.id_r.id_type, shake.id_r.data)
+            return
+        sa.become(IkeState.AUTHENTICATING)
+        shake.id_i = turn.message.first(IDi)
+        shake.wanted = turn.message.first(IDr)
+        if shake.id_i is None:
+            raise refusal(turn, "no-identity", "the peer does not say who it is")
+        sa.peer = Identity(shake.id_i.id_type, shake.id_i.data)
+        self._choose_connection(turn, sa.peer)
+
+    def _choose_connection(self, turn: Turn, peer: Identity) -> None:
+        sa, wanted = turn.sa, turn.sa.shake.wanted
+        proof = turn.message.first(AUTH)
+        method: AuthKind = "psk" if proof is not None and proof.method == AuthMethod.SHARED_KEY else "pubkey"
+        serving = candidates.by_address(turn.ctx.config, turn.path)
+        found = candidates.by_identity(serving, sa.agreed, peer, wanted, method)
+        if found is None:
+            asked = f" and whom it calls {format_identity(wanted)}" if wanted is not None else ""
+            raise refusal(turn, "unknown-identity", f"no connection fits the peer {format_identity(peer)}{asked}")
+        sa.connection = found
+
+
+def refusal(turn: Turn, reason: str, detail: str, fault: Fault = Fault.PEER) -> PeerError:
+    """The error that ends a handshake with AUTHENTICATION_FAILED; the event that tells why is emitted here."""
+    sa = turn.sa
+    turn.ctx.count("authentication-failed")
+    turn.ctx.emit(AuthenticationFailed(sa.id, sa.connection_name, sa.role, sa.peer, sa.path, reason, detail, fault))
+    return PeerError(reason, NotifyType.AUTHENTICATION_FAILED, detail=detail, fatal=True)

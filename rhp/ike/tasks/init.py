@@ -1,0 +1,145 @@
+"""SA, KE and nonces of IKE_SA_INIT: the suite and the keys of a new IKE SA (RFC 7296 section 1.2)."""
+
+from rhp.crypto import keyexchange
+from rhp.crypto.errors import KeyExchangeFailed, NoProposalChosen
+from rhp.crypto.keymat import derive_ike_keys
+from rhp.crypto.proposal import accept_ike
+from rhp.crypto.suite import IkeSuite
+from rhp.ike import candidates
+from rhp.ike.errors import LocalError, PeerError
+from rhp.ike.ike_sa import IkeSa
+from rhp.ike.states import IkeState
+from rhp.ike.tasks.cookie import restart
+from rhp.ike.tasks.notices import first_error, notify_name
+from rhp.ike.tasks.registry import hook
+from rhp.ike.turn import Task, Turn
+from rhp.wire.iana import ExchangeType, NotifyType, Protocol
+from rhp.wire.ke import KE
+from rhp.wire.nonce import Nonce
+from rhp.wire.sa import SA, Proposal
+
+NONCE_OCTETS = 32
+
+
+@hook(ExchangeType.IKE_SA_INIT, order=20)
+class InitTask(Task):
+    """As initiator offer and accept; as responder choose. Either way the SA has its keys afterwards."""
+
+    __slots__ = ("_number",)
+
+    def __init__(self) -> None:
+        self._number = 1
+
+    def build(self, turn: Turn) -> None:
+        """SA, KE, Ni or Nr."""
+        if turn.ours:
+            self._offer(turn)
+        else:
+            self._answer(turn)
+
+    def process(self, turn: Turn) -> None:
+        """Raises PeerError; as initiator the answer may also have us begin anew."""
+        if turn.ours:
+            self._accept(turn)
+        else:
+            self._choose(turn)
+
+    def _offer(self, turn: Turn) -> None:
+        sa, shake = turn.sa, turn.sa.shake
+        proposals = sa.config.proposals
+        if shake.key_exchange is None:
+            shake.key_exchange = _start(proposals[0].key_exchanges[0])
+            shake.nonce_i = turn.ctx.random(NONCE_OCTETS)
+        turn.out.append(SA(tuple(proposal.to_wire(number) for number, proposal in enumerate(proposals, 1))))
+        turn.out.append(KE(shake.key_exchange.method, shake.key_exchange.public))
+        turn.out.append(Nonce(shake.nonce_i))
+
+    def _accept(self, turn: Turn) -> None:
+        sa, message = turn.sa, turn.message
+        error = first_error(message)
+        if error is not None and error.type == NotifyType.INVALID_KE_PAYLOAD:
+            _other_method(turn, error.data)
+            return
+        if error is not None:
+            raise PeerError(f"peer-said-{notify_name(error.type)}", error.type, detail="the peer refused the handshake")
+        chosen, ke, nonce = _contents(turn)
+        try:
+            suite = accept_ike(chosen, sa.config.proposals)
+        except NoProposalChosen as refusal:
+            raise PeerError("answer-not-offered", NotifyType.NO_PROPOSAL_CHOSEN, detail=str(refusal)) from refusal
+        if not any(message.spi_r) or sa.shake.key_exchange is None:
+            raise PeerError("no-responder-spi", NotifyType.INVALID_SYNTAX)
+        if ke.method != suite.key_exchange or ke.method != sa.shake.key_exchange.method:
+            raise PeerError("wrong-key-exchange", NotifyType.INVALID_SYNTAX)
+        _derive(turn, suite, ke, spi_r=message.spi_r, nonce_r=nonce.data)
+        sa.become(IkeState.AUTHENTICATING)
+        turn.follow.append(Turn(sa, ExchangeType.IKE_AUTH, ours=True))
+
+    def _choose(self, turn: Turn) -> None:
+        sa = turn.sa
+        offered, ke, nonce = _contents(turn)
+        found = candidates.by_proposal(candidates.by_address(turn.ctx.config, turn.path), offered, ke.method)
+        if found is None:
+            detail = f"no connection for {turn.path.remote.ip} can use what the peer offers"
+            raise PeerError("no-proposal-chosen", NotifyType.NO_PROPOSAL_CHOSEN, detail=detail)
+        sa.connection, self._number, suite = found
+        if suite.key_exchange != ke.method:
+            wanted = suite.key_exchange.to_bytes(2)
+            raise PeerError("invalid-ke", NotifyType.INVALID_KE_PAYLOAD, data=wanted)
+        shake = sa.shake
+        shake.key_exchange = _start(ke.method)
+        shake.nonce_i = nonce.data
+        _derive(turn, suite, ke, spi_r=sa.spi_r, nonce_r=turn.ctx.random(NONCE_OCTETS))
+
+    def _answer(self, turn: Turn) -> None:
+        sa, shake = turn.sa, turn.sa.shake
+        if shake.key_exchange is None:
+            raise RuntimeError("the request was not processed")
+        turn.out.append(SA((Proposal(self._number, Protocol.IKE, b"", sa.agreed.transforms()),)))
+        turn.out.append(KE(shake.key_exchange.method, shake.key_exchange.public))
+        turn.out.append(Nonce(shake.nonce_r))
+        shake.key_exchange = None
+
+
+def begin(sa: IkeSa) -> Turn:
+    """The first exchange of an IKE SA that we initiate."""
+    return Turn(sa, ExchangeType.IKE_SA_INIT, ours=True)
+
+
+def _contents(turn: Turn) -> tuple[SA, KE, Nonce]:
+    offered, ke, nonce = turn.message.first(SA), turn.message.first(KE), turn.message.first(Nonce)
+    if offered is None or ke is None or nonce is None:
+        raise PeerError("incomplete-init", NotifyType.INVALID_SYNTAX, detail="SA, KE or nonce is missing")
+    return offered, ke, nonce
+
+
+def _derive(turn: Turn, suite: IkeSuite, ke: KE, *, spi_r: bytes, nonce_r: bytes) -> None:
+    sa, shake = turn.sa, turn.sa.shake
+    if shake.key_exchange is None:
+        raise RuntimeError("no key exchange is under way")
+    try:
+        shared = shake.key_exchange.agree(ke.data)
+    except KeyExchangeFailed as error:
+        raise PeerError("bad-public-value", NotifyType.INVALID_SYNTAX, detail=str(error)) from error
+    sa.spi_r, shake.nonce_r = spi_r, nonce_r
+    sa.take_keys(suite, derive_ike_keys(suite, shared, shake.nonce_i, nonce_r, sa.spi_i, spi_r))
+    shared.wipe()
+
+
+def _other_method(turn: Turn, data: bytes) -> None:
+    """INVALID_KE_PAYLOAD names the method that the responder wants; it has to be one that we offered (section 1.2)."""
+    sa, shake = turn.sa, turn.sa.shake
+    wanted = int.from_bytes(data) if len(data) == 2 else -1
+    offered = {method for proposal in sa.config.proposals for method in proposal.key_exchanges}
+    current = shake.key_exchange.method if shake.key_exchange is not None else -1
+    if wanted not in offered or wanted == current:
+        raise PeerError("bad-invalid-ke", NotifyType.INVALID_SYNTAX, detail="the peer wants a method we did not offer")
+    shake.key_exchange = _start(wanted)
+    restart(turn)
+
+
+def _start(method: int) -> keyexchange.KeyExchange:
+    try:
+        return keyexchange.start(method)
+    except KeyExchangeFailed as error:
+        raise LocalError("no-key-exchange", str(error)) from error
