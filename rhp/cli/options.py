@@ -23,7 +23,7 @@ def config_option(function: F) -> F:
         "-c",
         "--config",
         "config_file",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, readable=False),
         default=DEFAULT_CONFIG,
         show_default=True,
         metavar="FILE",

@@ -27,8 +27,12 @@ def up(config_file: Path) -> None:
     from rhp.config.loading import load
     from rhp.node.errors import StartError
     from rhp.node.log import set_up
-    from rhp.node.preflight import RunFolder, check_machine
+    from rhp.node.preflight import RunFolder, check_machine, check_privilege
 
+    try:
+        check_privilege()
+    except StartError as error:
+        fail(str(error))
     try:
         loaded = load(config_file)
     except ConfigError as error:

@@ -17,11 +17,15 @@ _STATUS = Path("/proc/self/status")
 LOCK_FILE = "rhp.lock"
 
 
-def check_machine(lowest_port: int, tun: Path = _TUN, status: Path = _STATUS) -> None:
-    """Raise `StartError` when this process may not do what a node must, or when the kernel has no TUN device."""
-    held = _capabilities(status)
-    if not held >> _NET_ADMIN & 1:
+def check_privilege(status: Path = _STATUS) -> None:
+    """Raise `StartError` when this process may not make a network interface."""
+    if not _capabilities(status) >> _NET_ADMIN & 1:
         raise StartError("rhp up makes a network interface and needs root (or CAP_NET_ADMIN); run it as root")
+
+
+def check_machine(lowest_port: int, tun: Path = _TUN, status: Path = _STATUS) -> None:
+    """Raise `StartError` when this process may not open its ports, or when the kernel has no TUN device."""
+    held = _capabilities(status)
     if lowest_port < _LOWEST_FREE_PORT and not held >> _NET_BIND_SERVICE & 1:
         raise StartError(f"UDP port {lowest_port} needs root (or CAP_NET_BIND_SERVICE); run rhp up as root")
     if not tun.exists():
