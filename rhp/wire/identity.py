@@ -17,8 +17,8 @@ _RESERVED = bytes(3)
 class Identity:
     """Who a peer says it is: an IdType and the octets that go with it.
 
-    AUTH covers the reserved octets as they were sent (RFC 7296 section 2.15), so those received are built again; they play
-    no part in comparisons.
+    AUTH covers the reserved octets as they were sent (RFC 7296 section 2.15), so those received are built again;
+    they play no part in comparisons.
     """
 
     id_type: int
