@@ -44,7 +44,7 @@ lint: setup ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint rhp/_fast
+	$(BIN)/cython-lint rhp/_fast bench/micro
 
 interop: setup ## Run the strongSwan matrix, print it and write docs/interop.md
 	$(SUDO) env RHP_INTEROP_TABLE=docs/interop.md $(BIN)/python -m pytest -q tests/interop $(ARGS)
@@ -60,5 +60,5 @@ wheel: setup ## Build a wheel into wheels/out
 	@ls wheels/out
 
 clean: ## Remove what was built (.venv and the packages stay)
-	rm -rf build dist wheels/out bench/out .pytest_cache .mypy_cache .ruff_cache .hypothesis rhp/_fast/*.so *.egg-info
+	rm -rf build dist wheels/out bench/out .pytest_cache .mypy_cache .ruff_cache .hypothesis rhp/_fast/*.so bench/micro/*.so *.egg-info
 	find rhp tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
