@@ -85,7 +85,9 @@ def test_every_algorithm_is_found_by_its_transform():
     assert len({item.name for item in algorithms.ENCRYPTIONS}) == len(algorithms.ENCRYPTIONS) == 26
 
 
-@pytest.mark.parametrize(("number", "bits"), [(20, None), (20, 64), (28, 256), (3, 192), (12, 0), (99, 128), (11, None)])
+@pytest.mark.parametrize(
+    ("number", "bits"), [(20, None), (20, 64), (28, 256), (3, 192), (12, 0), (99, 128), (11, None)]
+)
 def test_unknown_encryptions_and_wrong_key_lengths(number, bits):
     with pytest.raises(UnknownAlgorithm):
         algorithms.encryption(number, bits)
