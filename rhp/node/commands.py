@@ -52,7 +52,7 @@ class Commands:
         try:
             return self._for_connection(request.command, name, child)
         except LocalError as error:
-            raise CommandRefused(error.detail or error.reason.replace("-", " ")) from None
+            raise CommandRefused(f"{name}: {str(error).replace('-', ' ')}") from None
 
     def _for_connection(self, command: str, name: str, child: str) -> dict[str, Any]:
         if command == "initiate":

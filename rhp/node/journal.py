@@ -19,6 +19,7 @@ from rhp.wire.identity import Identity
 Fields = dict[str, object]
 FAILURES_KEPT = 50
 _FAILURES = frozenset({"authentication failed", "connecting failed", "handshake refused", "child failed", "ike closed"})
+_CONSEQUENCES = frozenset({"connecting failed", "handshake refused"})
 
 
 class Journal:
@@ -65,24 +66,21 @@ class Journal:
         return [dict(failure) for failure in reversed(self._failures)]
 
     def _fail(self, words: str, fields: dict[str, Any]) -> None:
+        last = self._failures[-1] if self._failures else {}
+        if (
+            words in _CONSEQUENCES
+            and _same(last, fields, "connection", "detail")
+            and last.get("event") not in (None, words)
+        ):
+            return  # The failure before this one is its cause, and said more.
         failure = {"event": words, **{name: value for name, value in fields.items() if name != "retry_in"}}
-        known = (
-            {name: value for name, value in self._failures[-1].items() if name not in ("time", "count")}
-            if (self._failures)
-            else {}
-        )
-        if known == failure:
-            self._failures[-1].update(time=self._now(), count=self._failures[-1]["count"] + 1)
+        if {name: value for name, value in last.items() if name not in ("time", "count")} == failure:
+            last.update(time=self._now(), count=last["count"] + 1)
         else:
             self._failures.append({"time": self._now(), "count": 1, **failure})
         if connection := fields.get("connection"):
-            self._note_error(connection, words, fields)
-
-    def _note_error(self, connection: str, words: str, fields: dict[str, Any]) -> None:
-        if words == "connecting failed" and fields.get("reason") == "authentication-failed":
-            return  # The line before said it better, with the identity.
-        parts = (words, fields.get("peer"), fields.get("detail") or fields.get("reason"))
-        self.last_errors[connection] = ": ".join(str(part) for part in parts if part)
+            parts = (words, fields.get("peer"), fields.get("detail") or fields.get("reason"))
+            self.last_errors[connection] = ": ".join(str(part) for part in parts if part)
 
     def _now(self) -> str:
         return self._wall_clock().isoformat(timespec="milliseconds")
@@ -136,6 +134,10 @@ def _text(name: str, value: object) -> object:
     if name == "fault":
         return getattr(value, "value", value)
     return value
+
+
+def _same(one: Mapping[str, object], other: Mapping[str, object], *names: str) -> bool:
+    return all(one.get(name) == other.get(name) for name in names)
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401  # Exactly what JSON can hold.

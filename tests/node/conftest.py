@@ -1,0 +1,326 @@
+"""A node's rooms with everything outside replaced: a data plane that only keeps books, a guard without privileges, a
+network between two nodes that is a list."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections import Counter
+from datetime import UTC, datetime
+from ipaddress import ip_address
+
+import pytest
+
+from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
+from rhp.guard.policy import GuardPolicy, PskSecret
+from rhp.guard.protocol import CheckPsk, Descriptors, Done, ProvePsk, Refused, SignOctets
+from rhp.guard.secrets import SecretStore
+from rhp.ike.config import ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, RemoteAuth
+from rhp.ike.engine import Engine
+from rhp.net.udp import FakeUdp
+from rhp.node.adapter import NON_ESP_MARKER, Adapter
+from rhp.node.children import Children
+from rhp.node.journal import Journal
+from rhp.node.keeper import Keeper
+from rhp.node.log import EventLog
+from rhp.node.network import NetworkQueue
+from rhp.node.settings import HubSettings, InterfaceSettings
+from rhp.node.tunnels import Tunnels
+from rhp.pki.identity import IdentityPattern, parse_identity
+
+
+class FakePlane:
+    """Keeps ports, SAs and what it was told; `event` plays an event of the lanes."""
+
+    lanes = 1
+
+    def __init__(self):
+        self.event_fd = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.ports = {}
+        self.sas = {}
+        self.active = []
+        self.migrated = []
+        self.hub = None
+        self.last_in = {}
+        self.refuse_install = False
+        self._events = []
+        self._next_port = 1
+        self._next_spi = 0x1000
+
+    def allocate_spi(self):
+        self._next_spi += 1
+        return self._next_spi
+
+    def event(self, *event):
+        self._events.append(event)
+        os.eventfd_write(self.event_fd, 1)
+
+    def poll_events(self, limit=256):
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.event_fd)
+        found, self._events = self._events[:limit], self._events[limit:]
+        return found
+
+    def add_port(self, kind, **values):
+        port, self._next_port = self._next_port, self._next_port + 1
+        self.ports[port] = {"kind": kind, **values}
+        return port
+
+    def remove_port(self, port):
+        del self.ports[port]
+        for spi in [spi for spi, sa in self.sas.items() if sa.port == port]:
+            del self.sas[spi]
+
+    def install(self, sa):
+        if self.refuse_install:
+            raise ValueError("the table is full")
+        assert sa.port in self.ports
+        assert sa.spi_in not in self.sas
+        self.sas[sa.spi_in] = sa
+        if sa.outbound_active:
+            self.active.append(sa.spi_in)
+
+    def retire(self, spi_in):
+        del self.sas[spi_in]
+
+    def activate(self, spi_in):
+        assert spi_in in self.sas
+        self.active.append(spi_in)
+
+    def migrate(self, spi_in, local, remote, encapsulation):
+        assert spi_in in self.sas
+        self.migrated.append((spi_in, local, remote, encapsulation))
+
+    def set_hub(self, **values):
+        self.hub = values
+
+    def macs(self):
+        return [(bytes.fromhex("020000000001"), 0, 1.5), (bytes.fromhex("020000000002"), 1, 0.5)]
+
+    def counters(self):
+        return {"tap-packets-in": 3}
+
+    def sa_counters(self, spi_in):
+        assert spi_in in self.sas
+        return {"last_in_ns": self.last_in.get(spi_in, 0), "replay_drops": 1, "auth_drops": 2}
+
+    def port_counters(self, port):
+        assert port in self.ports
+        return {"packets_in": 1, "bytes_in": 100, "packets_out": 2, "bytes_out": 200, "drops": 0}
+
+    def close(self):
+        os.close(self.event_fd)
+
+
+class FakeGuard:
+    """Real pre-shared keys, no privileges: network questions are kept and granted, or refused by `refusals`."""
+
+    def __init__(self, policy):
+        self.secrets = SecretStore(policy)
+        self.asked = []
+        self.refusals = {}
+        self.broken = False
+
+    async def ask(self, question):
+        if self.broken:
+            raise RuntimeError("a secret detail")
+        match question:
+            case ProvePsk():
+                return self.secrets.prove(question)
+            case CheckPsk():
+                return self.secrets.check(question)
+            case SignOctets():
+                return Refused("no private key here")
+        self.asked.append(question)
+        if reason := self.refusals.get(type(question)):
+            return Refused(reason)
+        return Descriptors(()) if type(question).__name__.startswith("Open") else Done()
+
+
+class LineLog:
+    """Stands in for the log and keeps what was written."""
+
+    def __init__(self):
+        self.lines = []
+
+    def __call__(self, event):
+        return [fields for words, fields in self.lines if words == event]
+
+
+class Rig:
+    """One node without daemon: engine, adapter, keeper and journal over fakes, at one address of the fake network."""
+
+    def __init__(self, connections, psks, *, address, hub=None, interface=None, hosts=None, answers=None, log=None):
+        self.loop = asyncio.get_running_loop()
+        self.address = ip_address(address)
+        self.plane = FakePlane()
+        self.guard = FakeGuard(GuardPolicy(psks=psks))
+        self.engine = Engine(
+            EngineConfig(connections), allocate_spi=self.plane.allocate_spi, wall_clock=lambda: datetime.now(UTC)
+        )
+        self.events = []
+        self.published = []
+        self.ours = {self.address}
+        expected = {one.name: one.remote.pattern.text for one in connections}
+        self.journal = Journal(
+            EventLog(self.loop.time), lambda: datetime(2026, 3, 1, tzinfo=UTC), self.published.append, expected
+        )
+        self.children = Children(self.plane, hub or HubSettings())
+        self.queue = NetworkQueue(self.guard)
+        self.queue.start()
+        self.interface = interface or InterfaceSettings()
+        self.tunnels = Tunnels(self.children, self.queue, self.journal, self.interface, 1422, lambda: self.ours)
+        self.ike, self.natt = FakeUdp(), FakeUdp()
+        self.adapter = Adapter(
+            self.engine,
+            self.plane,
+            self.guard,
+            ike={socket.AF_INET: self.ike},
+            natt={socket.AF_INET: self.natt},
+            children=self.children,
+            tunnels=self.tunnels,
+            listener=self._heard,
+        )
+        self.answers = answers or {}
+        self.keeper = Keeper(
+            self.engine,
+            self.adapter.command,
+            self.journal,
+            hosts or {},
+            connections,
+            self._resolve,
+            self._source,
+        )
+        self.no_route = False
+        self.adapter.start()
+
+    def _heard(self, event):
+        self.events.append(event)
+        retry = self.keeper.heard(event)
+        self.journal.record(event, **({"retry_in": retry} if type(event).__name__ == "InitiationFailed" else {}))
+
+    async def _resolve(self, host):
+        if host not in self.answers:
+            raise OSError(-2, "Name or service not known")
+        return [ip_address(text) for text in self.answers[host]]
+
+    def _source(self, remote):
+        if self.no_route:
+            raise OSError(101, "Network is unreachable")
+        return self.address
+
+    def named(self, name):
+        return [event for event in self.events if type(event).__name__ == name]
+
+    async def close(self):
+        self.keeper.stop()
+        self.adapter.stop()
+        await self.queue.close()
+        await asyncio.sleep(0)
+        self.plane.close()
+
+
+class Wire:
+    """Carries what two rigs send to each other, in order; `seen` counts, `cut` loses everything."""
+
+    def __init__(self, *rigs):
+        self.rigs = {rig.address: rig for rig in rigs}
+        self.seen = Counter()
+        self.cut = False
+
+    def carry(self):
+        moved = False
+        for rig in self.rigs.values():
+            for edge, natt in ((rig.ike, False), (rig.natt, True)):
+                sent, edge.sent = edge.sent, []
+                for datagram, local, remote in sent:
+                    moved = True
+                    self.seen["natt" if natt else "ike"] += 1
+                    peer = self.rigs.get(remote.ip)
+                    if self.cut or peer is None or datagram == b"\xff":
+                        continue
+                    if natt:
+                        assert datagram.startswith(NON_ESP_MARKER)
+                        addresses = (str(local.ip), local.port, str(remote.ip), remote.port)
+                        peer.plane.event("ike", *addresses, datagram[4:])
+                    else:
+                        peer.adapter.receive(datagram, remote, local)
+        return moved
+
+    async def settle(self, until=None, seconds=3.0):
+        """Carry until nothing moves any more (or `until` holds); fails when that does not come."""
+        end = asyncio.get_running_loop().time() + seconds
+        quiet = 0
+        while asyncio.get_running_loop().time() < end:
+            quiet = 0 if self.carry() else quiet + 1
+            await asyncio.sleep(0.001)
+            if until() if until else quiet > 20:
+                return
+        raise AssertionError("the two nodes did not settle")
+
+
+def connection(name, us, them, remote=None, children=(), **more):
+    """A PSK connection with one Ethernet child unless told otherwise."""
+    from ipaddress import ip_network
+
+    return ConnectionConfig(
+        name=name,
+        local=LocalAuth("psk", parse_identity(us)),
+        remote=RemoteAuth("psk", IdentityPattern.parse(them)),
+        proposals=default_ike_proposals(),
+        children=tuple(children) or (ethernet("ethernet"),),
+        remote_addrs=(ip_network(remote),) if remote else (),
+        start=more.pop("start", "initiate" if remote else "wait"),
+        **more,
+    )
+
+
+def ethernet(name):
+    return ChildConfig(name, "ethernet", (), (), default_esp_proposals())
+
+
+@pytest.fixture
+def make_connection():
+    return connection
+
+
+@pytest.fixture
+def make_rig():
+    return Rig
+
+
+@pytest.fixture
+def make_wire():
+    return Wire
+
+
+@pytest.fixture
+def pair():
+    """Two rigs that know each other, `a` calling `b`, and the wire between them."""
+
+    def make(psk_a=b"0123456789abcdef", psk_b=None, **more):
+        secret_a = PskSecret("to-b", "a.example", "b.example", key=psk_a)
+        secret_b = PskSecret("to-a", "b.example", "a.example", key=psk_b or psk_a)
+        children = more.pop("children", ())
+        others = more.pop("other_children", children)
+        back = "192.0.2.1" if more.pop("both_call", False) else None
+        a = Rig(
+            (connection("to-b", "a.example", "b.example", "192.0.2.2", children),),
+            (secret_a,),
+            address="192.0.2.1",
+            **more,
+        )
+        b = Rig((connection("to-a", "b.example", "a.example", back, others),), (secret_b,), address="192.0.2.2", **more)
+        return a, b, Wire(a, b)
+
+    return make
+
+
+@pytest.fixture
+def run():
+    """Run a coroutine to its end, bounded in time."""
+
+    def go(coroutine, seconds=20):
+        return asyncio.run(asyncio.wait_for(coroutine, seconds))
+
+    return go

@@ -1,0 +1,354 @@
+"""Two engines with all of a node around them but sockets, lanes and privileges."""
+
+import asyncio
+from ipaddress import ip_address, ip_interface, ip_network
+
+import pytest
+
+from rhp.crypto.proposal import default_esp_proposals
+from rhp.guard.protocol import AddRoute, ConfigureLink, RemoveRoute
+from rhp.ike.config import ChildConfig
+from rhp.ike.errors import Fault
+from rhp.node.settings import HubSettings, InterfaceSettings, StaticMac
+from rhp.wire.ts import TrafficSelector
+
+
+def selector(text):
+    net = ip_network(text)
+    return TrafficSelector(7 if net.version == 4 else 8, 0, 0, 65535, net[0], net[-1])
+
+
+def tunnel(name, ours, theirs):
+    return ChildConfig(
+        name, "tunnel", tuple(map(selector, ours)), tuple(map(selector, theirs)), default_esp_proposals()
+    )
+
+
+def established(*rigs):
+    return all(rig.named("ChildEstablished") for rig in rigs)
+
+
+def test_two_nodes_meet_and_carry_ethernet(pair, run):
+    async def meet():
+        a, b, wire = pair()
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        (sa_a,), (sa_b,) = a.plane.sas.values(), b.plane.sas.values()
+        assert (sa_a.spi_in, sa_a.spi_out) == (sa_b.spi_out, sa_b.spi_in)
+        assert sa_a.encryption_key_in == sa_b.encryption_key_out
+        assert sa_a.encryption_key_out == sa_b.encryption_key_in
+        assert sa_a.encryption_key_in != sa_a.encryption_key_out
+        assert (sa_a.mode, sa_a.encapsulation, sa_a.local_port, sa_a.remote_port) == ("ethernet", "udp", 4500, 4500)
+        assert (sa_a.local_ip, sa_a.remote_ip) == ("192.0.2.1", "192.0.2.2")
+        (port,) = a.plane.ports.values()
+        assert port["kind"] == "ethernet"
+        assert port["pseudo_mac"] is None
+        assert port["mss"] == 1382
+        assert wire.seen["ike"] >= 2
+        assert wire.seen["natt"] >= 2
+        assert a.guard.asked == []
+        assert [event.role for event in a.named("IkeEstablished") + b.named("IkeEstablished")] == [
+            "initiator",
+            "responder",
+        ]
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_wrong_key_is_told_on_both_sides(pair, run):
+    async def meet():
+        a, b, wire = pair(psk_b=b"another key of the same length..")
+        a.keeper.start()
+        await wire.settle(until=lambda: a.named("InitiationFailed") and b.named("AuthenticationFailed"))
+        for rig, name, peer in ((a, "to-b", "b.example"), (b, "to-a", "a.example")):
+            error = rig.journal.last_errors[name]
+            assert error.startswith(f"authentication failed: {peer}: ")
+            assert len(error) > len(f"authentication failed: {peer}: ")
+            failures = [one for one in rig.journal.failures() if one["event"] == "authentication failed"]
+            assert [one["peer"] for one in failures] == [peer]
+            assert "0123456789abcdef" not in str(rig.published)
+            assert not rig.plane.sas
+            assert not rig.plane.ports
+        assert a.keeper.retry_in("to-b") > 0
+        assert a.named("AuthenticationFailed")[0].fault is not Fault.NONE
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_tunnel_sets_routes_and_takes_them_back(pair, run):
+    async def meet():
+        ours = tunnel("lan", ["10.1.0.0/24"], ["10.2.0.0/24", "10.3.0.0/25"])
+        theirs = tunnel("lan", ["10.2.0.0/24", "10.3.0.0/25"], ["10.1.0.0/24"])
+        a, b, wire = pair(children=(ours,), other_children=(theirs,))
+        a.ours = {ip_address("192.0.2.1"), ip_address("10.1.0.7")}
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        assert a.guard.asked == [
+            AddRoute("10.2.0.0/24", "rhp0", "10.1.0.7"),
+            AddRoute("10.3.0.0/25", "rhp0", "10.1.0.7"),
+        ]
+        assert b.guard.asked == [AddRoute("10.1.0.0/24", "rhp0", None)]
+        (port,) = a.plane.ports.values()
+        assert port["kind"] == "ip"
+        assert port["pseudo_mac"][0] & 3 == 2
+        assert port["remote_ts"][0][:2] == ("10.2.0.0", "10.2.0.255")
+        a.adapter.command(a.engine.close_all)
+        await wire.settle()
+        assert not a.plane.ports
+        assert not b.plane.ports
+        assert a.guard.asked[2:] == [
+            RemoveRoute("10.2.0.0/24", "rhp0", "10.1.0.7"),
+            RemoveRoute("10.3.0.0/25", "rhp0", "10.1.0.7"),
+        ]
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_route_that_would_catch_the_tunnel_itself_is_left_out(pair, run):
+    async def meet():
+        ours = tunnel("all", ["10.1.0.0/24"], ["0.0.0.0/0"])
+        theirs = tunnel("all", ["0.0.0.0/0"], ["10.1.0.0/24"])
+        a, b, wire = pair(children=(ours,), other_children=(theirs,))
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        assert a.guard.asked == []
+        (skipped,) = [one for one in a.published if one["event"] == "route skipped"]
+        assert skipped["destination"] == "0.0.0.0/0"
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_refused_route_is_told_and_the_tunnel_stays(pair, run):
+    async def meet():
+        ours, theirs = tunnel("lan", ["10.1.0.0/24"], ["10.2.0.0/24"]), tunnel("lan", ["10.2.0.0/24"], ["10.1.0.0/24"])
+        a, b, wire = pair(children=(ours,), other_children=(theirs,))
+        a.guard.refusals[AddRoute] = "there is one already"
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        (skipped,) = [one for one in a.published if one["event"] == "route skipped"]
+        assert skipped["detail"] == "there is one already"
+        assert a.plane.sas
+        a.adapter.command(a.engine.close_all)
+        await wire.settle()
+        assert not [one for one in a.guard.asked if isinstance(one, RemoveRoute)]
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_network_that_the_interface_is_in_needs_no_route(pair, run):
+    async def meet():
+        ours, theirs = tunnel("lan", ["10.1.0.1/32"], ["10.1.0.0/24"]), tunnel("lan", ["10.1.0.0/24"], ["10.1.0.1/32"])
+        interface = InterfaceSettings(addresses=(ip_interface("10.1.0.1/24"),))
+        a, b, wire = pair(children=(ours,), other_children=(theirs,), interface=interface)
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        assert a.guard.asked == []
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_rekey_keeps_the_port_and_changes_the_keys(pair, run):
+    async def meet():
+        a, b, wire = pair()
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        (before,) = a.plane.sas.values()
+        child_id = a.engine.status()[0].children[0].child_id
+        a.adapter.command(lambda now: a.engine.rekey_child(child_id, now))
+        await wire.settle(until=lambda: a.named("ChildRekeyed") and b.named("ChildRekeyed"))
+        await wire.settle(until=lambda: len(a.plane.sas) == len(b.plane.sas) == 1, seconds=8)
+        (after,) = a.plane.sas.values()
+        assert after.port == before.port
+        assert after.spi_in != before.spi_in
+        assert after.encryption_key_in != before.encryption_key_in
+        assert list(a.plane.ports) == [before.port]
+        assert not a.named("ChildClosed")
+        (sa_b,) = b.plane.sas.values()
+        assert (after.spi_in, after.spi_out) == (sa_b.spi_out, sa_b.spi_in)
+        assert after.spi_in in a.plane.active
+        assert sa_b.spi_in in b.plane.active
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_an_sa_that_the_data_plane_refuses_is_deleted(pair, run):
+    async def meet():
+        a, b, wire = pair()
+        b.plane.refuse_install = True
+        a.keeper.start()
+        await wire.settle(until=lambda: a.named("ChildClosed") and b.named("ChildClosed"))
+        assert not b.plane.ports
+        assert not a.plane.ports
+        assert b.adapter.counters["install-failed"] == 1
+        (failed,) = [one for one in b.published if one["event"] == "install failed"]
+        assert failed["detail"] == "the table is full"
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_guard_that_breaks_ends_one_handshake_only(pair, run):
+    async def meet():
+        a, b, wire = pair()
+        b.guard.broken = True
+        a.keeper.start()
+        await wire.settle(until=lambda: a.named("InitiationFailed"))
+        assert b.adapter.counters["guard-failed"] == 1
+        assert "a secret detail" not in str(b.published)
+        b.guard.broken = False
+        a.keeper.want("to-b")
+        await wire.settle(until=lambda: established(a, b))
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_static_mac_follows_its_connection_s_port(pair, run):
+    async def meet():
+        mac = bytes.fromhex("020000000009")
+        a, b, wire = pair(hub=HubSettings(static=(StaticMac(mac, "to-b"), StaticMac(mac, "elsewhere"))))
+        a.children.set_hub()
+        assert a.plane.hub["static"] == []
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        assert a.plane.hub["static"] == [(mac, 1)]
+        assert a.plane.hub["mac_ageing"] == 600
+        a.adapter.command(a.engine.close_all)
+        await wire.settle()
+        assert a.plane.hub["static"] == []
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_suite_with_more_overhead_lowers_the_mtu_until_it_goes(pair, run):
+    from rhp.crypto.proposal import parse_esp_proposal
+
+    async def meet():
+        fat = ChildConfig("fat", "ethernet", (), (), (parse_esp_proposal("aes256-sha512"),))
+        a, b, wire = pair(children=(fat,))
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        assert a.guard.asked == [ConfigureLink("rhp0", mtu=1390)]
+        (port,) = a.plane.ports.values()
+        assert port["mss"] == 1350
+        a.adapter.command(a.engine.close_all)
+        await wire.settle()
+        assert a.guard.asked[-1] == ConfigureLink("rhp0", mtu=1422)
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_the_mtu_of_the_configuration_is_left_alone(pair, run):
+    from rhp.crypto.proposal import parse_esp_proposal
+
+    async def meet():
+        fat = ChildConfig("fat", "ethernet", (), (), (parse_esp_proposal("aes256-sha512"),))
+        a, b, wire = pair(children=(fat,), interface=InterfaceSettings(mtu=1422))
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        assert a.guard.asked == []
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_ports_of_one_peer_never_see_each_other(pair, run):
+    from rhp.ike.config import ChildConfig
+
+    async def meet():
+        children = tuple(ChildConfig(name, "ethernet", (), (), default_esp_proposals()) for name in ("one", "two"))
+        a, b, wire = pair(children=children)
+        a.keeper.start()
+        await wire.settle(until=lambda: len(a.named("ChildEstablished")) == 2)
+        groups = {port["isolate_group"] for port in a.plane.ports.values()}
+        assert len(a.plane.ports) == 2
+        assert len(groups) == 1
+        assert groups != {0}
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ("unknown-spi", 0xDEADBEEF, "192.0.2.9", 4500, "192.0.2.1", 4500),
+        ("unknown-spi", 0xDEADBEEF, "2001:db8::9", 0, "2001:db8::1", 0),
+        ("first-inbound", 77),
+        ("sa-limit", 77, "sequence"),
+        ("nat-moved", 77, "192.0.2.9", 4501),
+        ("no-sa", 9),
+        ("tap-lost", 0, 5),
+        ("ike", "192.0.2.9", 4500, "192.0.2.1", 4500, b""),
+        ("ike", "192.0.2.9", 4500, "192.0.2.1", 4500, b"\xff" * 200),
+        ("an-event-of-tomorrow", 1),
+    ],
+)
+def test_any_event_of_the_data_plane_leaves_a_live_tunnel_alone(pair, run, event):
+    async def meet():
+        a, b, wire = pair()
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        before = dict(a.plane.sas)
+        a.plane.event(*event)
+        await wire.settle()
+        assert a.plane.sas == before
+        assert not a.named("IkeClosed")
+        assert not a.named("EngineFault")
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_inbound_packets_count_as_life(pair, run, monkeypatch):
+    monkeypatch.setattr("rhp.node.adapter.ALIVE_SECONDS", 0.05)
+
+    async def meet():
+        a, b, wire = pair()
+        a.adapter.stop()
+        a.adapter.start()
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        before = a.engine.status()[0].last_seen
+        (spi,) = a.plane.sas
+        a.plane.last_in[spi] = 123
+        await asyncio.sleep(0.15)
+        seen = a.engine.status()[0].last_seen
+        assert seen > before
+        await asyncio.sleep(0.15)
+        assert a.engine.status()[0].last_seen == seen
+        await a.close()
+        await b.close()
+
+    run(meet())
