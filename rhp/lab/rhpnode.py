@@ -14,7 +14,7 @@ from rhp.lab.process import Background
 from rhp.node.control.client import ControlError, ask
 from rhp.node.control.protocol import Request
 
-READY = "ready"
+READY = "node started"
 
 Wanted = Callable[[dict[str, Any]], object]
 
