@@ -23,16 +23,14 @@ def read_certificates(data: bytes) -> tuple[bytes, ...]:
     ValueError with a sentence when there is none, or one of them cannot be read.
     """
     blocks = _PEM_CERTIFICATE.findall(data)
+    if not blocks and data[:1] != b"\x30":
+        raise ValueError("there is no certificate in it")
+    if not blocks:
+        return (load_certificate(data).public_bytes(Encoding.DER),)
     try:
-        if blocks:
-            found = [x509.load_pem_x509_certificate(block) for block in blocks]
-        elif data[:1] == b"\x30":
-            found = [x509.load_der_x509_certificate(data)]
-        else:
-            raise ValueError("there is no certificate in it")
-        return tuple(item.public_bytes(Encoding.DER) for item in found)
+        return tuple(x509.load_pem_x509_certificate(block).public_bytes(Encoding.DER) for block in blocks)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"the certificate cannot be read: {error}" if blocks else str(error)) from None
+        raise ValueError(f"the certificate cannot be read: {error}") from None
 
 
 def load_certificate(der: bytes) -> x509.Certificate:

@@ -1,4 +1,4 @@
-"""A recorded session of the original Rockhopper (tests/vectors/rockhopper.md): our arithmetic has to give its numbers."""
+"""A recorded session of the original Rockhopper (tests/vectors/rockhopper.md), computed again."""
 
 import struct
 from pathlib import Path

@@ -74,7 +74,7 @@ def test_pss_without_null_and_with_another_salt():
     mixed = der.encode(0xA1, der.encode(der.SEQUENCE, der.encode_oid("1.2.840.113549.1.1.8"), other))
     negative = der.encode(0xA2, der.encode(der.INTEGER, b"\xff"))
     for fields in ((), (first,), (first, second, wrong_trailer), (first, mixed), (first, second, negative)):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             decode_algorithm(pss(*fields))
 
 
@@ -180,14 +180,14 @@ def test_another_key_of_the_same_kind_does_not_verify(keys):
 
 
 def test_short_rsa_keys_are_refused():
-    small = rsa.generate_private_key(65537, 1024)
+    small = rsa.generate_private_key(65537, 1024)  # noqa: S505
     with pytest.raises(AuthenticationFailed, match="1024"):
         verify(small.public_key(), *sign(small, OCTETS, ALL), OCTETS)
 
 
 def test_sha_1_is_neither_announced_nor_accepted_under_rfc_7427(keys):
     assert frozenset({2, 3, 4, 5}) == SUPPORTED_HASHES
-    signature = keys["rsa"].sign(OCTETS, padding.PKCS1v15(), hashes.SHA1())
+    signature = keys["rsa"].sign(OCTETS, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303
     algorithm = bytes.fromhex("300d06092a864886f70d0101050500")
     with pytest.raises(AuthenticationFailed, match="not accepted"):
         verify(keys["rsa"].public_key(), 14, bytes((len(algorithm),)) + algorithm + signature, OCTETS)
