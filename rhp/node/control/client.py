@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from io import BufferedRWPair
 from pathlib import Path
 from typing import Any
@@ -68,8 +69,10 @@ def _connect(path: Path, timeout: float) -> socket.socket:
 
 def _exchange(stream: BufferedRWPair, request: Request) -> dict[str, Any]:
     try:
-        stream.write(build_request(request))
-        stream.flush()
+        # A node that refuses at once may have hung up already, but its answer is still there to be read.
+        with suppress(BrokenPipeError):
+            stream.write(build_request(request))
+            stream.flush()
         answer = json.loads(stream.readline(ANSWER_LIMIT))
     except TimeoutError:
         raise ControlError("the node did not answer in time") from None

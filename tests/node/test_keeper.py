@@ -1,0 +1,232 @@
+"""Connections that the configuration wants up are brought up, again and again, and never twice."""
+
+import asyncio
+from ipaddress import ip_address
+
+import pytest
+
+from rhp.crypto.proposal import default_esp_proposals
+from rhp.guard.policy import PskSecret
+from rhp.ike.config import ChildConfig, Retransmit
+from rhp.node import keeper as keeper_module
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Short waits, so that a test can see several tries."""
+    monkeypatch.setattr(keeper_module, "FIRST_WAIT", 0.02)
+    monkeypatch.setattr(keeper_module, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(keeper_module, "DOUBLE_WAIT", 0.02)
+    monkeypatch.setattr(keeper_module, "CALLED_WAIT", 0.05)
+
+
+def live(rig):
+    return [sa for sa in rig.engine.status() if sa.established_at is not None]
+
+
+def test_a_silent_peer_is_called_again_with_growing_waits(make_rig, make_connection, make_wire, run, monkeypatch):
+    monkeypatch.setattr(keeper_module, "FIRST_WAIT", 0.01)
+
+    async def call():
+        retransmit = Retransmit(tries=1, base=0.01)
+        config = make_connection("to-b", "a.example", "b.example", "192.0.2.2", retransmit=retransmit)
+        rig = make_rig((config,), (PskSecret("to-b", key=b"k" * 16),), address="192.0.2.1")
+        wire = make_wire(rig)
+        rig.keeper.start()
+        await wire.settle(until=lambda: len(rig.named("InitiationFailed")) >= 5)
+        waits = [one["retry_in"] for one in rig.published if one["event"] == "connecting failed"]
+        charge = rig.keeper._charges["to-b"]
+        assert charge.failures >= 5
+        assert rig.keeper.retry_in("to-b") is None or rig.keeper.retry_in("to-b") <= 0.01 * 2**5 * 1.2
+        assert len(waits) >= 5
+        assert rig.journal.failures()[0]["event"] == "connecting failed"
+        assert rig.journal.failures()[0]["count"] >= 5
+        await rig.close()
+
+    run(call())
+
+
+def test_a_wait_is_never_longer_than_a_minute(make_rig, make_connection, run):
+    async def call():
+        config = make_connection("to-b", "a.example", "b.example", "192.0.2.2")
+        rig = make_rig((config,), (PskSecret("to-b", key=b"k" * 16),), address="192.0.2.1")
+        rig.keeper._charges["to-b"].failures = 1000
+        assert 48.0 <= rig.keeper._again("to-b") <= 72.0
+        await rig.close()
+
+    run(call())
+
+
+def test_no_route_is_a_failure_that_is_tried_again(make_rig, make_connection, make_wire, quick, run):
+    async def call():
+        config = make_connection("to-b", "a.example", "b.example", "192.0.2.2")
+        rig = make_rig((config,), (PskSecret("to-b", key=b"k" * 16),), address="192.0.2.1")
+        rig.no_route = True
+        rig.keeper.start()
+        await make_wire(rig).settle(until=lambda: rig.journal.counters["connecting-failed"] >= 3)
+        assert rig.journal.failures()[0]["reason"] == "no-route"
+        assert "unreachable" in rig.journal.last_errors["to-b"]
+        assert not rig.ike.sent
+        rig.no_route = False
+        await make_wire(rig).settle(until=lambda: rig.engine.status())
+        await rig.close()
+
+    run(call())
+
+
+def test_a_lost_connection_comes_back(pair, quick, run):
+    async def meet():
+        a, b, wire = pair()
+        a.keeper.start()
+        await wire.settle(until=lambda: a.named("ChildEstablished") and b.named("ChildEstablished"))
+        b.adapter.command(b.engine.close_all)
+        await wire.settle(until=lambda: len(a.named("ChildEstablished")) == len(b.named("ChildEstablished")) == 2)
+        assert len(live(a)) == len(live(b)) == 1
+        assert len(a.plane.ports) == 1
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_connection_that_an_operator_took_down_stays_down(pair, quick, run):
+    async def meet():
+        a, b, wire = pair()
+        a.keeper.start()
+        await wire.settle(until=lambda: a.named("ChildEstablished"))
+        a.keeper.hold("to-b")
+        a.adapter.command(a.engine.close_all)
+        await wire.settle(until=lambda: a.named("IkeClosed") and b.named("IkeClosed"))
+        await asyncio.sleep(0.2)
+        await wire.settle()
+        assert not live(a)
+        assert a.keeper.retry_in("to-b") is None
+        a.keeper.want("to-b")
+        await wire.settle(until=lambda: live(a) and live(b))
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_child_that_the_peer_deletes_comes_back(pair, quick, run):
+    async def meet():
+        a, b, wire = pair()
+        a.keeper.start()
+        await wire.settle(until=lambda: a.named("ChildEstablished") and b.named("ChildEstablished"))
+        child_id = b.engine.status()[0].children[0].child_id
+        b.adapter.command(lambda now: b.engine.delete_child(child_id, now))
+        await wire.settle(until=lambda: len(a.named("ChildEstablished")) == 2 and len(a.plane.sas) == 1)
+        assert not a.named("IkeClosed")
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_child_that_an_operator_deletes_stays_away(pair, quick, run):
+    async def meet():
+        a, b, wire = pair()
+        a.keeper.start()
+        await wire.settle(until=lambda: a.named("ChildEstablished") and b.named("ChildEstablished"))
+        a.keeper.hold_child("to-b", "ethernet")
+        child_id = a.engine.status()[0].children[0].child_id
+        a.adapter.command(lambda now: a.engine.delete_child(child_id, now))
+        await wire.settle(until=lambda: a.named("ChildClosed") and b.named("ChildClosed"))
+        await asyncio.sleep(0.2)
+        await wire.settle()
+        assert len(a.named("ChildEstablished")) == 1
+        assert live(a)
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_every_child_of_a_connection_is_made_once(pair, quick, run):
+    async def meet():
+        names = ("one", "two", "three")
+        children = tuple(ChildConfig(name, "ethernet", (), (), default_esp_proposals()) for name in names)
+        a, b, wire = pair(children=children)
+        a.keeper.start()
+        await wire.settle(until=lambda: len(a.plane.sas) == len(b.plane.sas) == 3)
+        await asyncio.sleep(0.2)
+        await wire.settle()
+        assert len(a.plane.sas) == len(b.plane.sas) == 3
+        assert {event.child_name for event in a.named("ChildEstablished")} == set(names)
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_two_nodes_that_call_each_other_keep_one_connection(pair, quick, run):
+    async def meet():
+        a, b, wire = pair(both_call=True)
+        a.keeper.start()
+        b.keeper.start()
+        await wire.settle(until=lambda: live(a) and live(b))
+        await asyncio.sleep(0.3)
+        await wire.settle(until=lambda: len(live(a)) == len(live(b)) == 1 and len(a.plane.sas) == len(b.plane.sas) == 1)
+        await asyncio.sleep(0.3)
+        await wire.settle()
+        assert len(live(a)) == len(live(b)) == 1
+        (sa_a,), (sa_b,) = a.plane.sas.values(), b.plane.sas.values()
+        assert (sa_a.spi_in, sa_a.spi_out) == (sa_b.spi_out, sa_b.spi_in)
+        assert len(a.plane.ports) == len(b.plane.ports) == 1
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_host_name_is_looked_up_at_every_try_and_addresses_take_turns(
+    make_rig, make_connection, make_wire, quick, run
+):
+    async def call():
+        config = make_connection(
+            "to-b", "a.example", "b.example", start="initiate", retransmit=Retransmit(tries=1, base=0.01)
+        )
+        rig = make_rig(
+            (config,),
+            (PskSecret("to-b", key=b"k" * 16),),
+            address="192.0.2.1",
+            hosts={"to-b": ("gate.example",)},
+            answers={},
+        )
+        called = []
+        rig.ike.send = lambda datagram, local, remote: called.append(remote.ip) or True
+        wire = make_wire(rig)
+        rig.keeper.start()
+        await wire.settle(until=lambda: rig.journal.counters["connecting-failed"] >= 2)
+        assert not called
+        assert "not known" in rig.journal.last_errors["to-b"]
+        rig.answers["gate.example"] = ["192.0.2.8", "192.0.2.9"]
+        await wire.settle(until=lambda: len(called) >= 4)
+        assert set(called) == {ip_address("192.0.2.8"), ip_address("192.0.2.9")}
+        assert called[0] != called[1]
+        await rig.close()
+
+    run(call())
+
+
+def test_a_waiting_connection_calls_nobody(make_rig, make_connection, make_wire, quick, run):
+    async def call():
+        config = make_connection("to-b", "a.example", "b.example", "192.0.2.2", start="wait")
+        rig = make_rig((config,), (PskSecret("to-b", key=b"k" * 16),), address="192.0.2.1")
+        rig.keeper.start()
+        await asyncio.sleep(0.1)
+        assert not rig.engine.status()
+        assert not rig.ike.sent
+        await rig.close()
+
+    run(call())
+
+
+def test_the_resolver_gives_each_address_once(run):
+    async def look():
+        found = await keeper_module.resolve("localhost")
+        assert ip_address("127.0.0.1") in found
+        assert len(found) == len(set(found))
+
+    run(look())
