@@ -29,7 +29,7 @@ cdef int frame_parse(const uint8_t* data, size_t len, frame_t* frame) noexcept n
     frame.ethertype = load_be16(data + 12)
     frame.network = FRAME_HEADER
     while (frame.ethertype == TYPE_VLAN or frame.ethertype == TYPE_SERVICE_VLAN) and tags < FRAME_MAX_TAGS:
-        if frame.network + FRAME_TAG > len:
+        if <size_t>frame.network + FRAME_TAG > len:
             frame.ethertype = 0
             break
         frame.ethertype = load_be16(data + frame.network + 2)

@@ -27,6 +27,7 @@ class SaParams:
 
     SPIs are integers in host order. An encryption key carries its salt at the end, as IKEv2 derives it (RFC 4106
     section 8.1). `integrity` is 0 and its keys empty for AEAD suites. `replay_window` is in packets, 32 to 4096.
+    `packet_limit` ends outbound use after so many packets, sooner than the sequence numbers would (0 = no sooner).
     """
 
     port: int
@@ -47,3 +48,4 @@ class SaParams:
     replay_window: int = 1024
     encapsulation: Encapsulation = "udp"
     outbound_active: bool = True
+    packet_limit: int = 0

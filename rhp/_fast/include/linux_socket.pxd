@@ -37,6 +37,7 @@ cdef extern from "sys/socket.h" nogil:
     size_t CMSG_LEN(size_t length)
     size_t CMSG_SPACE(size_t length)
     int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
+    int getsockname(int fd, sockaddr* address, socklen_t* length)
     int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags)
     int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, void* timeout)
 

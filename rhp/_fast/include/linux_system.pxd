@@ -11,7 +11,8 @@ cdef extern from "pthread.h" nogil:
     int pthread_setname_np(pthread_t thread, const char* name)
 
 cdef extern from "signal.h" nogil:
-    ctypedef struct sigset_t
+    ctypedef struct sigset_t:
+        pass
     enum:
         SIG_SETMASK
     int sigfillset(sigset_t* signals)
@@ -29,6 +30,9 @@ cdef extern from "sys/mman.h" nogil:
         MAP_NORESERVE
     void* MAP_FAILED
     void* mmap(void* address, size_t length, int protection, int flags, int fd, long offset)
+    enum:
+        MADV_NOHUGEPAGE
+    int madvise(void* address, size_t length, int advice)
     int munmap(void* address, size_t length)
 
 cdef extern from "stdlib.h" nogil:
@@ -38,6 +42,7 @@ cdef extern from "time.h" nogil:
     enum:
         CLOCK_MONOTONIC
     int clock_gettime(int clock, timespec* now)
+    int nanosleep(const timespec* wanted, timespec* left)
 
 cdef extern from "fcntl.h" nogil:
     enum:

@@ -1,0 +1,17 @@
+"""The hub's decisions: where a frame goes, who may see it, and which questions are answered on the spot.
+
+A frame comes from the TAP (`source` is NULL) or from a peer's port. Its sender is learned; an ARP or ND question for an
+address that the neighbour table knows is answered and goes no further; then the destination decides: one port, or every
+Ethernet port and the TAP. Frames never return to the port they came from, and isolated peers see the TAP only.
+"""
+
+from libc.stdint cimport uint8_t
+
+from rhp._fast.lane cimport lane_t
+from rhp._fast.packet cimport packet_t
+from rhp._fast.sadb cimport port_lane_t
+
+# Carries a frame with HEAD_ROOM and TAIL_ROOM around it. It may be changed in place (MSS, EtherIP header).
+cdef void forward_frame(lane_t* lane, port_lane_t* source, uint8_t* data, size_t len) noexcept nogil
+# Carries an IP packet that came to an IP port and matches its selectors; the Ethernet header goes to the room in front.
+cdef void forward_packet(lane_t* lane, port_lane_t* source, uint8_t* data, const packet_t* packet) noexcept nogil

@@ -1,0 +1,32 @@
+"""The lanes as the control thread holds them: their life, their descriptors, their mail."""
+
+from rhp._fast.hub cimport hub_t
+from rhp._fast.lane cimport lane_t
+from rhp._fast.mailbox cimport message_t
+from rhp._fast.neighbour cimport neighbours_t
+
+
+cdef class Lanes:
+    cdef object __weakref__
+    cdef readonly int event_fd
+    cdef readonly int lanes
+    cdef readonly bint running
+    cdef lane_t** _lane
+    cdef hub_t* _hub
+    cdef neighbours_t* _neighbours
+    cdef bint _closed
+    cdef int _process
+    cdef list _tap_fds
+    cdef object _tap_mac
+    cdef list _leaving              # (positions in the mailboxes, object)
+
+    # RuntimeError when closed, or when running although it should not be.
+    cdef int _check(self, bint stopped=*) except -1
+    cdef int _copy_fd(self, int lane, int fd) except -1
+    cdef int _take_socket(self, int lane, int which, int copy) except -1
+    cdef void _mail(self, const message_t* message) noexcept
+    cdef void _leave(self, object leaving) noexcept
+    cdef bint _gone(self, list positions) noexcept
+    cdef void _let_go(self) noexcept
+    cdef void _stop(self) noexcept
+    cdef void _tear_down(self) noexcept

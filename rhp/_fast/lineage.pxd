@@ -1,0 +1,26 @@
+"""The control thread's side of ports and SAs: each Python object owns one C structure and frees it with itself."""
+
+from rhp._fast.mailbox cimport message_t
+from rhp._fast.sadb cimport port_t, sa_t
+
+
+cdef class HubPort:
+    cdef port_t* port
+    cdef int lanes
+    cdef readonly list pairs        # SaPair, oldest first.
+    cdef SaPair newest_active(self)
+
+
+cdef class SaPair:
+    cdef sa_t* sa
+    cdef int lanes
+    cdef readonly HubPort port
+    cdef public bint active         # May be used outbound.
+    cdef message_t where            # The path, as a message's fields.
+    cdef int fill_keys(self, object params) except -1
+    cdef int set_limit(self, object params) except -1
+    cdef int set_path(self, object local, object remote, object encapsulation) except -1
+    cdef dict counters(self)
+
+# A station's MAC as a number, first octet highest. ValueError.
+cdef unsigned long mac_number(object mac) except? 0

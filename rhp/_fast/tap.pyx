@@ -1,0 +1,78 @@
+"""The TAP queue of a lane."""
+
+from libc.errno cimport EAGAIN, EBADF, EBADFD, EFAULT, EINTR, EIO, ENOBUFS, ENODEV, ENOMEM, ENXIO, EPIPE, errno
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memset
+
+from linux_system cimport EPOLL_CTL_DEL, EPOLLERR, EPOLLHUP, epoll_ctl, read, write
+
+from rhp._fast.drops cimport (
+    DROP_EVENT_FULL, DROP_FRAME_OVERSIZED, DROP_FRAME_RUNT, DROP_TAP_DOWN, DROP_TAP_FAILED, DROP_TAP_FULL,
+    DROP_TAP_LOST,
+)
+from rhp._fast.events cimport EVENT_TAP_LOST, event_t, ring_put
+from rhp._fast.lane cimport BATCH, HEAD_ROOM, SLOT_ROOM, SLOT_STRIDE, lane_t
+from rhp._fast.stats cimport TOTAL_TAP_IN, TOTAL_TAP_OUT
+
+
+cdef bint means_lost(int error) noexcept nogil:
+    """The interface was deleted: the descriptor stays open and is good for nothing."""
+    return (
+        error == EBADFD or error == ENODEV or error == ENXIO or error == EBADF or error == EFAULT or error == EPIPE
+    )
+
+
+cdef void lose(lane_t* lane, int error) noexcept nogil:
+    cdef event_t event
+    memset(&event, 0, sizeof(event))
+    event.kind = EVENT_TAP_LOST
+    event.number = lane.index
+    event.detail = error
+    epoll_ctl(lane.epoll, EPOLL_CTL_DEL, lane.tap, NULL)
+    # The descriptor itself is closed by its owner, the data plane.
+    lane.tap = -1
+    if not ring_put(&lane.ring, &event, NULL, False):
+        lane.stats.drops[<int>DROP_EVENT_FULL] += 1
+
+
+cdef int tap_read(lane_t* lane, uint32_t* lengths, uint32_t polled) noexcept nogil:
+    cdef int count = 0
+    cdef ssize_t size
+    while count < BATCH:
+        size = read(lane.tap, lane.frames + count * SLOT_STRIDE + HEAD_ROOM, SLOT_ROOM)
+        if size > 0:
+            lane.stats.totals[<int>TOTAL_TAP_IN] += 1
+            if size == SLOT_ROOM:
+                lane.stats.drops[<int>DROP_FRAME_OVERSIZED] += 1
+                continue
+            lengths[count] = <uint32_t>size
+            count += 1
+        elif size == 0:
+            # No frame is empty; a queue whose other end is gone reads like that.
+            if polled & (EPOLLHUP | EPOLLERR):
+                lose(lane, ENODEV)
+                break
+            lane.stats.drops[<int>DROP_FRAME_RUNT] += 1
+            break
+        elif errno != EINTR:
+            if means_lost(errno):
+                lose(lane, errno)
+            break
+    return count
+
+
+cdef void tap_write(lane_t* lane, const uint8_t* data, size_t len) noexcept nogil:
+    if lane.tap < 0:
+        lane.stats.drops[<int>DROP_TAP_LOST] += 1
+        return
+    if write(lane.tap, data, len) >= 0:
+        lane.stats.totals[<int>TOTAL_TAP_OUT] += 1
+    elif errno == EAGAIN or errno == ENOBUFS or errno == ENOMEM:
+        lane.stats.drops[<int>DROP_TAP_FULL] += 1
+    elif errno == EIO:
+        lane.stats.drops[<int>DROP_TAP_DOWN] += 1
+    elif means_lost(errno):
+        lane.stats.drops[<int>DROP_TAP_LOST] += 1
+        lose(lane, errno)
+    else:
+        lane.stats.drops[<int>DROP_TAP_FAILED] += 1
