@@ -113,19 +113,19 @@ class Links:
     async def _delete(self, name: str) -> None:
         self._own.discard(name)
         async with _netlink() as netlink:
-            await netlink.link("del", index=socket.if_nametoindex(name))
+            await netlink.link("del", index=_present(name))
 
     async def _set(self, name: str, values: dict[str, _Value]) -> None:
         async with _netlink() as netlink:
-            await netlink.link("set", index=socket.if_nametoindex(name), **values)
+            await netlink.link("set", index=_present(name), **values)
 
     async def _remove_address(self, name: str, address: dict[str, _Value]) -> None:
         async with _netlink() as netlink:
-            await netlink.addr("del", index=socket.if_nametoindex(name), **address)
+            await netlink.addr("del", index=_present(name), **address)
 
     async def _delete_route(self, question: AddRoute | RemoveRoute) -> None:
         async with _netlink() as netlink:
-            index = socket.if_nametoindex(question.interface)
+            index = _present(question.interface)
             await netlink.route("del", **_route(question, index))
 
 
@@ -137,9 +137,17 @@ def _netlink() -> AbstractAsyncContextManager[_Netlink]:
 
 def _index(name: str) -> int:
     try:
-        return socket.if_nametoindex(name)
+        return _present(name)
     except OSError:
         raise LinkError(f"there is no interface {name}") from None
+
+
+def _present(name: str) -> int:
+    """Return the index of an interface; OSError with ENODEV, which the undo log takes for "gone", without one."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
 
 
 def _route(question: AddRoute | RemoveRoute, index: int) -> dict[str, _Value]:

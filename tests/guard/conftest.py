@@ -1,0 +1,79 @@
+"""A network namespace for one test, a user without privileges, and answers without an event loop of one's own."""
+
+import asyncio
+import ctypes
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+_CLONE_NEWNET = 0x40000000
+_NOBODY = 65534
+
+
+def _libc(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments):
+        raise OSError(ctypes.get_errno(), name)
+
+
+@pytest.fixture
+def own_network():
+    """Move this thread into an empty network namespace, and back afterwards."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    _libc("unshare", _CLONE_NEWNET)
+    yield
+    _libc("setns", before, _CLONE_NEWNET)
+    os.close(before)
+
+
+@pytest.fixture
+def as_nobody():
+    """Run a function in a child process that has given up root; return what it returned."""
+
+    def run(function):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            try:
+                os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+                os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+                os.write(writer, pickle.dumps(function()))
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            data = pipe.read()
+        os.waitpid(child, 0)
+        return pickle.loads(data)  # noqa: S301
+
+    return run
+
+
+@pytest.fixture
+def ask():
+    """Ask a guard one question and close the descriptors it hands over at the end of the test."""
+    opened = []
+
+    def put(guard, question):
+        answer = asyncio.run(guard.ask(question))
+        opened.extend(getattr(answer, "fds", ()))
+        return answer
+
+    yield put
+    for descriptor in opened:
+        os.close(descriptor)
+
+
+@pytest.fixture
+def secret_file(tmp_path):
+    """Write a file that only its owner may read."""
+
+    def write(name, content, mode=0o600):
+        path = Path(tmp_path) / name
+        path.write_bytes(content)
+        path.chmod(mode)
+        return str(path)
+
+    return write

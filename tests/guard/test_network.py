@@ -1,0 +1,208 @@
+"""Network administration in a namespace of its own: what changes, what is refused, and that all of it is taken back."""
+
+import os
+import socket
+import subprocess
+
+import pytest
+
+from rhp.guard.local import LocalGuard
+from rhp.guard.policy import GuardPolicy
+from rhp.guard.protocol import (
+    AddRoute,
+    ConfigureLink,
+    Descriptors,
+    Done,
+    OpenRawEsp,
+    OpenTap,
+    OpenUdp,
+    Refused,
+    ReleaseAll,
+    RemoveRoute,
+)
+
+pytestmark = pytest.mark.netns
+
+
+def ip(*arguments):
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def guard(own_network):
+    ip("link", "set", "lo", "up")
+    return LocalGuard(GuardPolicy(interfaces=("rhpt0", "dummy0"), bridges=("br0",)))
+
+
+@pytest.fixture
+def tap(guard, ask):
+    answer = ask(guard, OpenTap("rhpt0", 2))
+    assert isinstance(answer, Descriptors)
+    return answer.fds
+
+
+def test_a_tap_is_configured_and_taken_back(guard, ask, tap):
+    ip("link", "add", "br0", "type", "bridge")
+    mac = bytes.fromhex("020000000001")
+    question = ConfigureLink("rhpt0", 1400, True, mac, ("10.77.0.1/24", "fd00:77::1/64"), "br0")
+    assert ask(guard, question) == Done()
+    shown = ip("address", "show", "rhpt0")
+    for word in ("mtu 1400", "02:00:00:00:00:01", "10.77.0.1/24", "fd00:77::1/64", "master br0", "UP"):
+        assert word in shown
+    assert ask(guard, AddRoute("10.78.0.0/16", "rhpt0", "10.77.0.1", "10.77.0.2")) == Done()
+    assert "10.78.0.0/16 via 10.77.0.2 dev rhpt0" in ip("route")
+    assert ask(guard, ReleaseAll()) == Done()
+    assert "rhpt0" not in ip("link")
+    assert "10.78" not in ip("route")
+    assert "br0" in ip("link")
+
+
+def test_configuring_twice_changes_what_is_given(guard, ask, tap):
+    assert ask(guard, ConfigureLink("rhpt0", 1400, addresses=("10.77.0.1/24",))) == Done()
+    assert ask(guard, ConfigureLink("rhpt0", 1300, addresses=("10.77.0.1/24",))) == Done()
+    shown = ip("address", "show", "rhpt0")
+    assert "mtu 1300" in shown
+    assert shown.count("10.77.0.1") == 1
+
+
+def test_a_link_may_stay_down(guard, ask, tap):
+    assert ask(guard, ConfigureLink("rhpt0", up=False)) == Done()
+    assert "state DOWN" in ip("link", "show", "rhpt0")
+
+
+def test_an_interface_that_was_there_gets_its_old_self_back(guard, ask):
+    ip("link", "add", "dummy0", "type", "veth", "peer", "name", "dummy1")
+    ip("link", "set", "dummy0", "address", "02:00:00:00:00:99", "mtu", "1234")
+    ip("address", "add", "10.80.0.1/24", "dev", "dummy0")
+    before = [line for line in ip("address", "show", "dummy0").splitlines() if "valid_lft" not in line]
+    addresses = ("10.80.0.1/24", "10.81.0.1/24")
+    assert ask(guard, ConfigureLink("dummy0", 1400, True, bytes.fromhex("020000000002"), addresses)) == Done()
+    changed = ip("address", "show", "dummy0")
+    assert "mtu 1400" in changed
+    assert "02:00:00:00:00:02" in changed
+    assert "10.81.0.1/24" in changed
+    assert ask(guard, ReleaseAll()) == Done()
+    after = [line for line in ip("address", "show", "dummy0").splitlines() if "valid_lft" not in line]
+    assert "10.80.0.1/24" in "".join(after)
+    assert after[0].replace("noqueue", "noop") == before[0]
+    assert after[1] == before[1]
+    assert "10.81" not in "".join(after)
+
+
+def test_routes_come_and_go(guard, ask, tap):
+    ask(guard, ConfigureLink("rhpt0", addresses=("10.77.0.1/24", "fd00:77::1/64")))
+    four, six = AddRoute("10.79.0.0/24", "rhpt0", "10.77.0.1"), AddRoute("fd01::/64", "rhpt0", None, "fd00:77::2")
+    assert ask(guard, four) == ask(guard, six) == Done()
+    assert "10.79.0.0/24 dev rhpt0" in ip("route")
+    assert "fd01::/64 via fd00:77::2" in ip("-6", "route")
+    assert ask(guard, four) == Refused("the route to 10.79.0.0/24 cannot be added: File exists")
+    assert ask(guard, RemoveRoute("10.79.0.0/24", "rhpt0", "10.77.0.1")) == Done()
+    assert "10.79" not in ip("route")
+    again = ask(guard, RemoveRoute("10.79.0.0/24", "rhpt0", "10.77.0.1"))
+    assert again == Refused("the route to 10.79.0.0/24 was not made by this node")
+    assert ask(guard, ReleaseAll()) == Done()
+    assert "fd01::" not in ip("-6", "route")
+
+
+def test_a_route_that_somebody_else_removed_is_no_trouble(guard, ask, tap):
+    ask(guard, ConfigureLink("rhpt0", addresses=("10.77.0.1/24",)))
+    ask(guard, AddRoute("10.79.0.0/24", "rhpt0"))
+    ask(guard, AddRoute("10.80.0.0/24", "rhpt0"))
+    ip("route", "del", "10.79.0.0/24")
+    ip("route", "del", "10.80.0.0/24")
+    assert ask(guard, RemoveRoute("10.79.0.0/24", "rhpt0")) == Done()
+    assert ask(guard, ReleaseAll()) == Done()
+
+
+def test_release_after_the_interface_vanished(guard, ask, tap):
+    ask(guard, ConfigureLink("rhpt0", addresses=("10.77.0.1/24",)))
+    ask(guard, AddRoute("10.79.0.0/24", "rhpt0"))
+    ip("link", "del", "rhpt0")
+    assert ask(guard, ReleaseAll()) == Done()
+    assert ask(guard, ReleaseAll()) == Done()
+
+
+def test_after_release_one_may_begin_again(guard, ask, tap):
+    assert ask(guard, ReleaseAll()) == Done()
+    assert isinstance(ask(guard, OpenTap("rhpt0", 1)), Descriptors)
+
+
+@pytest.mark.parametrize(
+    ("question", "word"),
+    [
+        (OpenTap("other", 1), "the interface other is not in the configuration"),
+        (OpenTap("lo", 1), "the interface lo is not in the configuration"),
+        (ConfigureLink("lo", 1400), "the interface lo is not in the configuration"),
+        (ConfigureLink("rhpt0", bridge="br9"), "joining the bridge br9 is not in the configuration"),
+        (ConfigureLink("rhpt0", bridge="br0"), "there is no interface br0"),
+        (ConfigureLink("dummy0", 1400), "there is no interface dummy0"),
+        (ConfigureLink("rhpt0", mtu=20), "rhpt0: mtu 20 cannot be set: Invalid argument"),
+        (ConfigureLink("rhpt0", addresses=("10.0.0.300/24",)), "10.0.0.300"),
+        (AddRoute("10.79.0.0/24", "lo"), "the interface lo is not in the configuration"),
+        (AddRoute("10.79.0.1/24", "rhpt0"), "host bits"),
+        (AddRoute("10.79.0.0/24", "dummy0"), "there is no interface dummy0"),
+        (AddRoute("10.79.0.0/24", "rhpt0", None, "10.99.0.1"), "cannot be added"),
+        (OpenRawEsp(5), "5 is not an address family"),
+        (OpenUdp("192.0.2.1", 500), "192.0.2.1 is not an address of this machine"),
+        (OpenUdp("nonsense", 500), "nonsense"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_is_refused_is_refused_with_a_sentence(guard, ask, tap, question, word):
+    answer = ask(guard, question)
+    assert isinstance(answer, Refused)
+    assert word in answer.reason
+    assert "\n" not in answer.reason
+
+
+def test_a_second_node_does_not_join_the_ports_of_the_first(guard, ask):
+    second = LocalGuard(GuardPolicy())
+    for address in ("0.0.0.0", "::"):  # noqa: S104
+        for _ in range(3):
+            assert isinstance(ask(guard, OpenUdp(address, 4500, True)), Descriptors)
+        answer = ask(second, OpenUdp(address, 4500, True))
+        assert answer == Refused(f"UDP port 4500 on {address} is in use already: is another IKE daemon running?")
+
+
+def test_a_second_node_does_not_join_the_tap_of_the_first(guard, ask, tap):
+    second = LocalGuard(GuardPolicy(interfaces=("rhpt0",)))
+    assert ask(second, OpenTap("rhpt0", 1)) == Refused("the interface rhpt0 exists already: is another node running?")
+    assert ask(second, ReleaseAll()) == Done()
+    assert socket.if_nametoindex("rhpt0")
+
+
+def test_raw_sockets_are_handed_out(guard, ask):
+    for family in (4, 6):
+        answer = ask(guard, OpenRawEsp(family))
+        assert isinstance(answer, Descriptors)
+        assert len(answer.fds) == 1
+        assert not os.get_blocking(answer.fds[0])
+
+
+def test_without_root_the_sentence_says_so(guard, ask, tap, as_nobody):
+    import asyncio
+
+    import pyroute2  # noqa: F401  # Imported before root is given up: the child may not read the library.
+
+    def attempts():
+        questions = (ConfigureLink("rhpt0", 1400), AddRoute("10.79.0.0/24", "rhpt0"), OpenTap("dummy0", 1))
+        return [asyncio.run(guard.ask(question)) for question in questions]
+
+    answers = as_nobody(attempts)
+    assert [type(answer) for answer in answers] == [Refused] * 3
+    assert all("root (CAP_NET_ADMIN)" in answer.reason for answer in answers)
+
+
+def test_descriptors_frames_and_the_wire(guard, ask, tap):
+    """A frame that the kernel sends to the TAP comes out of one of the queues."""
+    ask(guard, ConfigureLink("rhpt0", addresses=("10.77.0.1/24",)))
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"hello", ("10.77.0.2", 9))
+    frames = []
+    for descriptor in tap:
+        while True:
+            try:
+                frames.append(os.read(descriptor, 2000))
+            except BlockingIOError:
+                break
+    assert any(frame[12:14] == b"\x08\x06" for frame in frames)

@@ -1,0 +1,67 @@
+"""The undo log."""
+
+import asyncio
+import errno
+
+from rhp.guard.undo import UndoLog, error_number
+
+
+def step(done, name, error=None):
+    async def run():
+        done.append(name)
+        if error is not None:
+            raise error
+
+    return run
+
+
+def test_newest_first_and_only_once():
+    log, done = UndoLog(), []
+    for name in "abc":
+        log.add(name, step(done, name))
+    assert len(log) == 3
+    assert asyncio.run(log.run()) == []
+    assert done == ["c", "b", "a"]
+    assert len(log) == 0
+    assert asyncio.run(log.run()) == []
+    assert done == ["c", "b", "a"]
+
+
+def test_a_failure_is_told_and_does_not_stop_the_rest():
+    log, done = UndoLog(), []
+    log.add("first", step(done, "first"))
+    log.add("second", step(done, "second", OSError(errno.EPERM, "no")))
+    log.add("third", step(done, "third", RuntimeError("odd")))
+    problems = asyncio.run(log.run())
+    assert done == ["third", "second", "first"]
+    assert len(problems) == 2
+    assert problems[0].startswith("third could not be taken back")
+    assert problems[1].startswith("second could not be taken back")
+
+
+def test_what_is_gone_already_is_no_failure():
+    class NetlinkError(Exception):
+        code = errno.ESRCH
+
+    log, done = UndoLog(), []
+    log.add("route", step(done, "route", NetlinkError()))
+    log.add("link", step(done, "link", OSError(errno.ENODEV, "gone")))
+    assert asyncio.run(log.run()) == []
+    assert done == ["link", "route"]
+
+
+def test_forgetting_drops_the_newest_of_that_name():
+    log, done = UndoLog(), []
+    log.add("a", step(done, 1))
+    log.add("b", step(done, 2))
+    log.add("a", step(done, 3))
+    assert log.forget("a")
+    assert not log.forget("c")
+    asyncio.run(log.run())
+    assert done == [2, 1]
+
+
+def test_error_numbers():
+    assert error_number(OSError(errno.EPERM, "no")) == errno.EPERM
+    assert error_number(ValueError("x")) is None
+    assert error_number(OSError("x")) is None
