@@ -17,7 +17,8 @@ from rhp.wire.errors import DecodeError
 from rhp.wire.iana import PayloadType, TsType
 from rhp.wire.reader import Reader
 
-_LAYOUT = Struct("!BBHHH")
+_HEAD = Struct("!BBH")
+_PORTS = Struct("!HH")
 _V4 = Struct("!BBHHH4s4s")
 _V6 = Struct("!BBHHH16s16s")
 
@@ -75,18 +76,17 @@ class TSr(_Selectors):
 
 
 def _parse_selector(reader: Reader) -> TrafficSelector | None:
-    ts_type, protocol, length, start_port, end_port = _LAYOUT.unpack(reader.take(_LAYOUT.size))
-    if length < _LAYOUT.size:
+    """Read one selector; those of other types share only the first four octets (RFC 9478 has labels of any length)."""
+    ts_type, protocol, length = _HEAD.unpack(reader.take(_HEAD.size))
+    if length < _HEAD.size:
         raise DecodeError("bad-selector-length")
-    body = reader.take(length - _LAYOUT.size)
-    half = len(body) // 2
-    if ts_type == TsType.IPV4_ADDR_RANGE and length == _V4.size:
-        start: Address = IPv4Address(body[:half])
-        end: Address = IPv4Address(body[half:])
-    elif ts_type == TsType.IPV6_ADDR_RANGE and length == _V6.size:
-        start, end = IPv6Address(body[:half]), IPv6Address(body[half:])
-    elif ts_type in (TsType.IPV4_ADDR_RANGE, TsType.IPV6_ADDR_RANGE):
-        raise DecodeError("bad-selector-length")
-    else:
+    body = reader.take(length - _HEAD.size)
+    if ts_type not in (TsType.IPV4_ADDR_RANGE, TsType.IPV6_ADDR_RANGE):
         return None
-    return TrafficSelector(ts_type, protocol, start_port, end_port, start, end)
+    if length != (_V4 if ts_type == TsType.IPV4_ADDR_RANGE else _V6).size:
+        raise DecodeError("bad-selector-length")
+    start_port, end_port = _PORTS.unpack_from(body)
+    half = (len(body) - _PORTS.size) // 2
+    low, high = body[_PORTS.size : _PORTS.size + half], body[_PORTS.size + half :]
+    address = IPv4Address if ts_type == TsType.IPV4_ADDR_RANGE else IPv6Address
+    return TrafficSelector(ts_type, protocol, start_port, end_port, address(low), address(high))

@@ -3,8 +3,10 @@
 import pytest
 
 from rhp.wire.errors import DecodeError, UnsupportedCriticalPayload
+from rhp.wire.identity import IDi, IDr
 from rhp.wire.message import build_message, build_payloads, parse_header, parse_message, parse_payloads
 from rhp.wire.notify import Notify
+from rhp.wire.sa import SA, Proposal, Transform
 from rhp.wire.unknown import Unknown
 from rhp.wire.vendor import Vendor
 
@@ -116,6 +118,8 @@ def test_a_payload_shorter_than_its_fixed_part_is_refused(kind, fixed):
         (44, "02 000000" + SELECTOR, "truncated"),
         (44, "00 000000" + SELECTOR, "bad-selector-count"),
         (44, "01 000000 07 00 0007 0000 ffff 00000000 ffffffff", "bad-selector-length"),
+        (44, "01 000000 09 00 0003 0000 ffff", "bad-selector-length"),
+        (44, "02 000000 09 00 0000 0000 ffff 09 00 0000 0000 ffff", "bad-selector-length"),
         (44, "01 000000 07 00 000c 0000 ffff 00000000", "bad-selector-length"),
         (44, "01 000000 07 00 0028 0000 ffff" + "00" * 32, "bad-selector-length"),
         (45, "01 000000 08 00 0010 0000 ffff 00000000 ffffffff", "bad-selector-length"),
@@ -252,6 +256,39 @@ def test_what_does_not_fit_is_not_written():
     with pytest.raises(ValueError, match="65531"):
         build_payloads((Vendor(bytes(65532)),))
     assert len(build_payloads((Vendor(bytes(65531)),))[1]) == 65535
+
+
+def test_a_proposal_that_does_not_fit_is_not_written():
+    transform = Transform(2, 5)
+    assert len(SA((Proposal(1, 1, b"", (transform,) * 255),)).build()) == 8 + 8 * 255
+    for wrong in (
+        Proposal(1, 1, b"", (transform,) * 256),
+        Proposal(256, 1, b"", (transform,)),
+        Proposal(1, 1, b"", (Transform(2, 5, None, ((1, bytes(65500)),)), transform, transform, transform)),
+    ):
+        with pytest.raises(ValueError, match="255 transforms"):
+            SA((wrong,)).build()
+
+
+def test_a_selector_of_an_unknown_type_is_left_out():
+    (read,) = parse_payloads(44, chained((44, "03 000000 09 00 000a 0000 ffff cafe" + SELECTOR + "0a 00 0005 61")))
+    assert [one.ts_type for one in read.selectors] == [7]
+
+
+def test_the_reserved_octets_of_an_identity_are_kept_but_not_compared():
+    (read,) = parse_payloads(35, chained((35, "02 010203 612e62")))
+    assert read == IDi(2, b"a.b")
+    assert hash(read) == hash(IDi(2, b"a.b"))
+    # AUTH covers these octets as the peer sent them (RFC 7296 section 2.15).
+    assert read.build() == bytes.fromhex("02 010203 612e62")
+    assert IDi(2, b"a.b").build() == bytes.fromhex("02 000000 612e62")
+    assert read != IDr(2, b"a.b")
+    assert read.identity == IDr(2, b"a.b").identity
+
+
+def test_errors_and_statuses_meet_at_16384():
+    assert Notify(16383).is_error
+    assert not Notify(16384).is_error
 
 
 def test_an_error_says_no_octets_of_the_message():
