@@ -1,5 +1,6 @@
 """Where the SAs of an engine are found: by SPI for messages, by id for people, by first message for retransmissions."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,13 +24,24 @@ class Tombstone:
 class SaTable:
     """All living IKE SAs and Child SAs, and what some of the dead left behind."""
 
-    __slots__ = ("_by_id", "_by_spi", "_children", "_first_messages", "_lineages", "_peers", "half_open", "tombstones")
+    __slots__ = (
+        "_by_id",
+        "_by_spi",
+        "_children",
+        "_connections",
+        "_first_messages",
+        "_lineages",
+        "_peers",
+        "half_open",
+        "tombstones",
+    )
 
     def __init__(self) -> None:
         self._by_spi: dict[bytes, IkeSa] = {}
         self._by_id: dict[int, IkeSa] = {}
         self._children: dict[int, ChildSa] = {}
         self._lineages: dict[int, ChildSa] = {}
+        self._connections: Counter[str] = Counter()
         self._peers: dict[tuple[str, int, bytes], list[IkeSa]] = {}
         self._first_messages: dict[tuple[Endpoint, int], IkeSa] = {}
         self.tombstones: dict[bytes, Tombstone] = {}
@@ -55,6 +67,7 @@ class SaTable:
     def remember_peer(self, sa: "IkeSa") -> None:
         """The peer is authenticated."""
         self._peers.setdefault(_peer_key(sa), []).append(sa)
+        self._connections[sa.connection_name] += 1
 
     def forget_peer(self, sa: "IkeSa") -> None:
         """This IKE SA no longer speaks for its peer; one that never did is fine."""
@@ -62,6 +75,7 @@ class SaTable:
         found = self._peers.get(key, [])
         if sa in found:
             found.remove(sa)
+            self._connections[sa.connection_name] -= 1
             if not found:
                 del self._peers[key]
 
@@ -71,7 +85,7 @@ class SaTable:
 
     def knows_connection(self, name: str) -> bool:
         """Whether any peer is authenticated on that connection."""
-        return any(key[0] == name for key in self._peers)
+        return self._connections[name] > 0
 
     def by_spi(self, spi: bytes) -> "IkeSa | None":
         """The IKE SA whose own SPI (eight octets) this is."""
