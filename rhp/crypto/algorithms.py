@@ -10,6 +10,7 @@ import hmac
 from dataclasses import dataclass
 
 from rhp.crypto.errors import UnknownAlgorithm
+from rhp.wire.iana import Encr, Integ, KeMethod, PrfId
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +86,23 @@ class Prf:
         return b"".join(blocks)[:length]
 
 
-_FIXED_KEY_IDS = frozenset({3, 28})
+_FIXED_KEY_IDS = frozenset({Encr.TRIPLE_DES, Encr.CHACHA20_POLY1305})
 _AES_BITS = (128, 192, 256)
+_GCM = ((Encr.AES_GCM_16, 16), (Encr.AES_GCM_12, 12), (Encr.AES_GCM_8, 8))
+_CCM = ((Encr.AES_CCM_16, 16), (Encr.AES_CCM_12, 12), (Encr.AES_CCM_8, 8))
 
 
 def _encryptions() -> tuple[Encryption, ...]:
     table = []
     for bits in _AES_BITS:
-        for number, icv in ((20, 16), (19, 12), (18, 8)):
+        for number, icv in _GCM:
             table.append(Encryption(f"aes{bits}gcm{icv}", number, bits, 4, 8, 1, icv, True))
-        for number, icv in ((16, 16), (15, 12), (14, 8)):
+        for number, icv in _CCM:
             table.append(Encryption(f"aes{bits}ccm{icv}", number, bits, 3, 8, 1, icv, True))
-        table.append(Encryption(f"aes{bits}", 12, bits, 0, 16, 16, 0, False))
-        table.append(Encryption(f"aes{bits}ctr", 13, bits, 4, 8, 1, 0, False))
-    table.append(Encryption("chacha20poly1305", 28, 256, 4, 8, 1, 16, True))
-    table.append(Encryption("3des", 3, 192, 0, 8, 8, 0, False))
+        table.append(Encryption(f"aes{bits}", Encr.AES_CBC, bits, 0, 16, 16, 0, False))
+        table.append(Encryption(f"aes{bits}ctr", Encr.AES_CTR, bits, 4, 8, 1, 0, False))
+    table.append(Encryption("chacha20poly1305", Encr.CHACHA20_POLY1305, 256, 4, 8, 1, 16, True))
+    table.append(Encryption("3des", Encr.TRIPLE_DES, 192, 0, 8, 8, 0, False))
     return tuple(table)
 
 
@@ -107,35 +110,35 @@ ENCRYPTIONS = _encryptions()
 """Every encryption algorithm implemented, legacy ones included."""
 
 INTEGRITIES = (
-    Integrity("sha256", 12, 32, 16, "sha256"),
-    Integrity("sha384", 13, 48, 24, "sha384"),
-    Integrity("sha512", 14, 64, 32, "sha512"),
-    Integrity("sha1", 2, 20, 12, "sha1"),
+    Integrity("sha256", Integ.HMAC_SHA2_256_128, 32, 16, "sha256"),
+    Integrity("sha384", Integ.HMAC_SHA2_384_192, 48, 24, "sha384"),
+    Integrity("sha512", Integ.HMAC_SHA2_512_256, 64, 32, "sha512"),
+    Integrity("sha1", Integ.HMAC_SHA1_96, 20, 12, "sha1"),
 )
 """Every integrity algorithm implemented."""
 
 PRFS = (
-    Prf("prfsha256", 5, 32, "sha256"),
-    Prf("prfsha384", 6, 48, "sha384"),
-    Prf("prfsha512", 7, 64, "sha512"),
-    Prf("prfsha1", 2, 20, "sha1"),
+    Prf("prfsha256", PrfId.HMAC_SHA2_256, 32, "sha256"),
+    Prf("prfsha384", PrfId.HMAC_SHA2_384, 48, "sha384"),
+    Prf("prfsha512", PrfId.HMAC_SHA2_512, 64, "sha512"),
+    Prf("prfsha1", PrfId.HMAC_SHA1, 20, "sha1"),
 )
 """Every pseudo-random function implemented."""
 
-KEY_EXCHANGES = {
-    "x25519": 31,
-    "x448": 32,
-    "ecp256": 19,
-    "ecp384": 20,
-    "ecp521": 21,
-    "ecp256bp": 28,
-    "ecp384bp": 29,
-    "ecp512bp": 30,
-    "modp2048": 14,
-    "modp3072": 15,
-    "modp4096": 16,
-    "modp1024": 2,
-    "modp1536": 5,
+KEY_EXCHANGES: dict[str, int] = {
+    "x25519": KeMethod.X25519,
+    "x448": KeMethod.X448,
+    "ecp256": KeMethod.ECP_256,
+    "ecp384": KeMethod.ECP_384,
+    "ecp521": KeMethod.ECP_521,
+    "ecp256bp": KeMethod.BRAINPOOL_P256R1,
+    "ecp384bp": KeMethod.BRAINPOOL_P384R1,
+    "ecp512bp": KeMethod.BRAINPOOL_P512R1,
+    "modp2048": KeMethod.MODP_2048,
+    "modp3072": KeMethod.MODP_3072,
+    "modp4096": KeMethod.MODP_4096,
+    "modp1024": KeMethod.MODP_1024,
+    "modp1536": KeMethod.MODP_1536,
 }
 """Every key exchange method implemented, swanctl's name to its number."""
 

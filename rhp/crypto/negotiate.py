@@ -123,8 +123,8 @@ def _by_type(proposal: Proposal) -> _Types:
     types: _Types = {}
     for item in proposal.transforms:
         keys = types.setdefault(item.type, set())
-        # With an attribute that we do not know a transform is not the plain one, and not acceptable (section 3.3.6).
-        if item == Transform(item.type, item.id, item.key_length):
+        # A transform with an attribute that we do not know is not acceptable (RFC 7296 section 3.3.6).
+        if not item.unknown:
             keys.add((item.id, item.key_length))
     return types
 

@@ -41,23 +41,27 @@ _CURVE_METHODS: dict[str, tuple[int, int]] = {
 _WRONG = "the signature is wrong"
 
 
-def sign(private_key: PrivateKey, octets: bytes, peer_hashes: frozenset[int] | None) -> tuple[int, bytes]:
+def sign(
+    private_key: PrivateKey, octets: bytes, peer_hashes: frozenset[int] | None, *, rsa_pss: bool = False
+) -> tuple[int, bytes]:
     """Return the AUTH payload's method and data.
 
     With `peer_hashes` (what the peer's SIGNATURE_HASH_ALGORITHMS announced) the method is 14, RSA as PKCS#1 v1.5,
-    which every client reads; with None it is 1 or 9 to 11. Raises `CryptoError` when the peer's hashes and the key do
-    not meet.
+    which every client reads, or as PSS when `rsa_pss` asks for it; with None it is 1 or 9 to 11. Raises `CryptoError`
+    when the peer's hashes and the key do not meet.
     """
     if peer_hashes is None:
         return _sign_old(private_key, octets)
     if isinstance(private_key, rsa.RSAPrivateKey):
         number = _first_common((2, 3, 4), peer_hashes)
-        return _method_14("rsa", number, private_key.sign(octets, padding.PKCS1v15(), _HASHES[number]))
+        scheme: Scheme = "pss" if rsa_pss else "rsa"
+        algorithm = SignatureAlgorithm(scheme, number, _HASHES[number].digest_size)
+        return _method_14(scheme, number, private_key.sign(octets, _rsa_padding(algorithm), _HASHES[number]))
     if isinstance(private_key, ec.EllipticCurvePrivateKey):
         number = _first_common(_by_size(private_key.curve.key_size), peer_hashes)
         return _method_14("ecdsa", number, private_key.sign(octets, ec.ECDSA(_HASHES[number])))
     number = _first_common((int(HashAlgorithm.IDENTITY),), peer_hashes)
-    scheme: Scheme = "ed25519" if isinstance(private_key, ed25519.Ed25519PrivateKey) else "ed448"
+    scheme = "ed25519" if isinstance(private_key, ed25519.Ed25519PrivateKey) else "ed448"
     return _method_14(scheme, number, private_key.sign(octets))
 
 

@@ -24,11 +24,15 @@ class PskSecret:
 
 @dataclass(frozen=True, slots=True)
 class PrivateKey:
-    """The private key of one connection: PEM in `pem`, or in the file at the absolute path `file`."""
+    """The private key of one connection: PEM in `pem`, or in the file at the absolute path `file`.
+
+    `rsa_pss` makes an RSA key sign with PSS where the peer knows RFC 7427; some clients read PKCS#1 v1.5 only.
+    """
 
     connection: str
     pem: bytes | None = field(default=None, repr=False)
     file: str | None = None
+    rsa_pss: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,7 @@ class SecretStore:
     def __init__(self, policy: GuardPolicy) -> None:
         self._psks: dict[str, list[_Psk]] = {}
         self._keys: dict[str, SigningKey] = {}
+        self._pss = frozenset(item.connection for item in policy.keys if item.rsa_pss)
         problems: list[str] = []
         for entry in policy.psks:
             psk = _attempt(entry.connection, problems, partial(_load_psk, entry))
@@ -84,7 +85,8 @@ class SecretStore:
         if key is None:
             return Refused(f'connection "{question.connection}" has no private key')
         try:
-            return AuthData(*sign(key, question.octets, question.peer_hashes))
+            pss = question.connection in self._pss
+            return AuthData(*sign(key, question.octets, question.peer_hashes, rsa_pss=pss))
         except CryptoError as error:
             return Refused(str(error))
 

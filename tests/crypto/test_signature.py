@@ -111,6 +111,16 @@ def test_the_older_methods_both_ways(keys, name, method, size):
         verify(keys[name].public_key(), made, bytes(size), OCTETS)
 
 
+@pytest.mark.parametrize("number", [SHA256, SHA384, SHA512])
+def test_rsa_pss_both_ways(keys, number):
+    method, data = sign(keys["rsa"], OCTETS, frozenset({number}), rsa_pss=True)
+    algorithm = decode_algorithm(data[1 : 1 + data[0]])
+    assert (method, algorithm.scheme, algorithm.hash) == (14, "pss", number)
+    verify(keys["rsa"].public_key(), method, data, OCTETS)
+    with pytest.raises(AuthenticationFailed):
+        verify(keys["rsa"].public_key(), method, data, OCTETS + b"x")
+
+
 def test_method_1_accepts_better_hashes_than_sha_1(keys):
     for digest in (hashes.SHA256(), hashes.SHA384(), hashes.SHA512()):
         data = keys["rsa"].sign(OCTETS, padding.PKCS1v15(), digest)

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
 from rhp.crypto.algorithms import prf
 from rhp.crypto.auth import psk_auth
 from rhp.crypto.secret import Secret
+from rhp.crypto.sigalg import decode_algorithm
 from rhp.crypto.signature import verify
 from rhp.guard.local import LocalGuard
 from rhp.guard.policy import GuardPolicy, PrivateKey, PskSecret
@@ -178,6 +179,15 @@ def test_signing(make, old_method, secret_file, ask):
         verify(key.public_key(), old.method, old.data, OCTETS)
     assert isinstance(ask(guard, SignOctets("office", OCTETS, frozenset())), Refused)
     assert ask(guard, SignOctets("home", OCTETS, None)) == Refused('connection "home" has no private key')
+
+
+def test_an_rsa_key_may_sign_with_pss(ask):
+    key = rsa.generate_private_key(65537, 2048)
+    guard = LocalGuard(GuardPolicy(keys=(PrivateKey("office", pem_of(key), rsa_pss=True),)))
+    answer = ask(guard, SignOctets("office", OCTETS, frozenset({2})))
+    assert decode_algorithm(answer.data[1 : 1 + answer.data[0]]).scheme == "pss"
+    verify(key.public_key(), answer.method, answer.data, OCTETS)
+    assert ask(guard, SignOctets("office", OCTETS, None)).method == 1
 
 
 def test_an_update_replaces_all_or_nothing(guard, ask):
