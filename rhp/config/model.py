@@ -72,6 +72,7 @@ class Interface(Table):
     # What fits an outer packet of 1500 octets with the suite in use, so that nothing is ever fragmented.
     mtu: Mtu = "auto"
     bridge: Device | None = None
+    # Derived from machine, name and identities, so that a restart leaves no stale entry in anybody's ARP cache.
     mac: Mac | None = None
 
 

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from rhp.guard.guard import Guard
@@ -36,6 +37,7 @@ from rhp.node.keeper import Keeper, resolve
 from rhp.node.log import EventLog
 from rhp.node.mtu import configured_mtu
 from rhp.node.network import NetworkQueue
+from rhp.node.pseudomac import interface_mac
 from rhp.node.settings import NodeSettings
 from rhp.node.tunnels import Tunnels
 
@@ -61,6 +63,9 @@ class Node:
         self._established_ms: dict[int, float] = {}
         self._restoring: asyncio.Task[None] | None = None
         self._mtu = settings.interface.mtu or configured_mtu(engine_config.connections)
+        self._mac = settings.interface.mac or interface_mac(
+            _machine_id(), settings.interface.name, [one.local.identity.build() for one in engine_config.connections]
+        )
         self._edges = Edges()
         self._plane = DataPlane(lane_count(settings.lanes))
         self._control = ControlServer(settings.control_socket, self._handle)
@@ -110,7 +115,7 @@ class Node:
         stack.callback(self._edges.close)
         raw_esp = any(one.encapsulation == "auto" for one in self._config.connections)
         await open_sockets(self._guard, self._plane, settings, raw_esp=raw_esp, edges=self._edges)
-        await open_interface(self._guard, self._plane, settings, self._mtu)
+        await open_interface(self._guard, self._plane, settings, self._mtu, self._mac)
         self._children.set_hub()
         self._network.start()
         stack.push_async_callback(self._network.close)
@@ -209,7 +214,7 @@ class Node:
             await asyncio.sleep(TAP_RETRY_SECONDS)
             self._plane.stop()
             try:
-                await open_interface(self._guard, self._plane, self._settings, self._mtu)
+                await open_interface(self._guard, self._plane, self._settings, self._mtu, self._mac)
             except StartError as error:
                 self._journal.write("tap restore failed", interface=name, detail=str(error), retry_in=TAP_RETRY_SECONDS)
                 continue
@@ -274,6 +279,14 @@ async def run(settings: NodeSettings, engine_config: EngineConfig, guard: Guard)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop, signal.Signals(number).name)
     await node.serve()
+
+
+def _machine_id(file: Path = Path("/etc/machine-id")) -> bytes:
+    """What tells this machine from others (machine-id(5)), or nothing where it has no such name."""
+    try:
+        return file.read_bytes().strip()
+    except OSError:
+        return b""
 
 
 def _utc_now() -> datetime:

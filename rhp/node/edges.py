@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from rhp.guard.guard import Guard
 from rhp.guard.protocol import ConfigureLink, Descriptors, NetworkQuestion, OpenRawEsp, OpenTap, OpenUdp, Refused
-from rhp.net.link import link_mac
 from rhp.net.udp import UdpSocket
 from rhp.node.errors import StartError
 from rhp.node.settings import NodeSettings
@@ -77,8 +76,8 @@ async def open_sockets(guard: Guard, plane: DataPlane, settings: NodeSettings, *
                 _attach(plane.attach_raw, lane, fd, family)
 
 
-async def open_interface(guard: Guard, plane: DataPlane, settings: NodeSettings, mtu: int) -> None:
-    """Make the TAP, set it up and give each lane its queue; raises `StartError`."""
+async def open_interface(guard: Guard, plane: DataPlane, settings: NodeSettings, mtu: int, mac: bytes) -> None:
+    """Make the TAP with `mac`, set it up and give each lane its queue; raises `StartError`."""
     interface = settings.interface
     fds = await _opened(guard, OpenTap(interface.name, plane.lanes))
     try:
@@ -88,12 +87,11 @@ async def open_interface(guard: Guard, plane: DataPlane, settings: NodeSettings,
                 interface.name,
                 mtu=mtu,
                 up=True,
-                mac=interface.mac,
+                mac=mac,
                 addresses=tuple(map(str, interface.addresses)),
                 bridge=interface.bridge,
             ),
         )
-        mac = link_mac(interface.name)
         for lane, fd in enumerate(fds):
             plane.attach_tap(lane, fd, mac)
     except OSError as error:

@@ -23,7 +23,7 @@ class StaticMac:
 
 @dataclass(frozen=True, slots=True)
 class InterfaceSettings:
-    """The one TAP. `mtu` None follows the default suite; `mac` None lets the kernel choose."""
+    """The one TAP. `mtu` None follows the suites; `mac` None makes one that stays the same over restarts."""
 
     name: str = "rhp0"
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
