@@ -24,6 +24,7 @@ _IKE_TYPES = frozenset({TransformType.ENCR, TransformType.PRF, TransformType.INT
 _ESP_TYPES = frozenset({TransformType.ENCR, TransformType.INTEG, TransformType.KE, TransformType.ESN})
 _NONE: _Key = (0, None)
 _LOWEST_SPI = 256
+_MOST_NAMES = 40
 _NAMES: dict[int, dict[_Key, str]] = {
     TransformType.ENCR: {(item.id, item.key_length): item.name for item in ENCRYPTIONS},
     TransformType.INTEG: {(item.id, None): item.name for item in INTEGRITIES},
@@ -102,8 +103,11 @@ def accept_esp(chosen: SA, configured: Sequence[EspProposal], with_key_exchange:
 
 
 def describe(proposal: Proposal) -> str:
-    """Return an offer in swanctl's notation, with numbers for what has no name here."""
-    return "-".join(map(_transform_name, proposal.transforms)) or "an empty proposal"
+    """Return an offer in swanctl's notation, with numbers for what has no name here; cut when a peer offers a lot."""
+    names = [_transform_name(item) for item in proposal.transforms[:_MOST_NAMES]]
+    if len(proposal.transforms) > _MOST_NAMES:
+        names.append("...")
+    return "-".join(names) or "an empty proposal"
 
 
 def _transform_name(transform: Transform) -> str:
@@ -115,7 +119,7 @@ def _transform_name(transform: Transform) -> str:
 
 
 def _nothing(offered: SA, own: Iterable[str]) -> str:
-    offers = ", ".join(describe(item) for item in offered.proposals[:8]) or "nothing"
+    offers = ", ".join(describe(item) for item in offered.proposals[:6]) or "nothing"
     return f"the peer offers {offers}; configured is {', '.join(own)}"
 
 

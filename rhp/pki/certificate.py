@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import datetime
 from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.utils import CryptographyDeprecationWarning
 
 from rhp.pki.identity import format_identity, same_identity
 from rhp.wire.iana import IdType
 from rhp.wire.identity import Identity
+
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    CryptographyDeprecationWarning,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""Everything the library raises for a malformed certificate, here or in its lazy parts; only some are ValueErrors."""
 
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -28,16 +40,20 @@ def read_certificates(data: bytes) -> tuple[bytes, ...]:
     if not blocks:
         return (load_certificate(data).public_bytes(Encoding.DER),)
     try:
-        return tuple(x509.load_pem_x509_certificate(block).public_bytes(Encoding.DER) for block in blocks)
-    except (ValueError, UnsupportedAlgorithm) as error:
+        ders = [x509.load_pem_x509_certificate(block).public_bytes(Encoding.DER) for block in blocks]
+    except UNREADABLE as error:
         raise ValueError(f"the certificate cannot be read: {error}") from None
+    return tuple(load_certificate(der).public_bytes(Encoding.DER) for der in ders)
 
 
 def load_certificate(der: bytes) -> x509.Certificate:
     """Return the certificate; ValueError with a sentence when it cannot be read."""
     try:
-        return x509.load_der_x509_certificate(der)
-    except (ValueError, UnsupportedAlgorithm) as error:
+        with warnings.catch_warnings():
+            # What the library will refuse in its next version we refuse today, and without a line on stderr.
+            warnings.simplefilter("error", CryptographyDeprecationWarning)
+            return x509.load_der_x509_certificate(der)
+    except UNREADABLE as error:
         raise ValueError(f"the certificate cannot be read: {error}") from None
 
 
@@ -105,7 +121,7 @@ def read_extensions(certificate: x509.Certificate) -> x509.Extensions:
     """Return the extensions; ValueError with a sentence when they are malformed or doubled."""
     try:
         return certificate.extensions
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except UNREADABLE as error:
         raise ValueError(f"the certificate's extensions cannot be read: {error}") from None
 
 

@@ -19,7 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ObjectIdentifier
 from OpenSSL import crypto
 
 from rhp.crypto.signature import MINIMUM_RSA_BITS, PublicKey
-from rhp.pki.certificate import load_certificate, read_extensions, speaks_for, subject_text
+from rhp.pki.certificate import UNREADABLE, load_certificate, read_extensions, speaks_for, subject_text
 from rhp.pki.identity import format_identity
 from rhp.wire.identity import Identity
 
@@ -62,8 +62,8 @@ def validate_chain(
         key = _check_end_entity(certificate)
         _verify_path(certificate, cert_ders[1:], trusted_ders, now)
         named = speaks_for(certificate, identity)
-    except ValueError as error:
-        raise CertificateRejected(str(error)) from None
+    except (*UNREADABLE, crypto.Error) as error:
+        raise CertificateRejected(f"a certificate of the chain is malformed: {error}") from None
     if not named:
         raise CertificateRejected(
             f"the certificate of {subject_text(certificate)} does not name the identity {format_identity(identity)}"
@@ -112,7 +112,7 @@ def _check_end_entity(certificate: x509.Certificate) -> PublicKey:
             raise CertificateRejected(f"the certificate of {subject_text(certificate)} is not meant for signatures")
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except UNREADABLE:
         raise CertificateRejected(
             f"the certificate of {subject_text(certificate)} has an unknown kind of key"
         ) from None

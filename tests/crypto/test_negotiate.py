@@ -86,6 +86,14 @@ def test_nothing_in_common_says_what_was_offered_and_configured():
         choose_ike(offer_ike("aes128gcm16-prfsha256-x25519"), ())
 
 
+def test_a_flood_of_offers_is_told_in_a_line_of_bearable_length():
+    many = tuple(Transform(TransformType.ENCR, number, 128) for number in range(1000, 1255))
+    with pytest.raises(NoProposalChosen) as caught:
+        choose_ike(SA(tuple(Proposal(1, Protocol.IKE, b"", many) for _ in range(128))), default_ike_proposals())
+    assert "transform1:1000/128" in str(caught.value)
+    assert len(str(caught.value)) < 6000
+
+
 @pytest.mark.parametrize("missing", [TransformType.ENCR, TransformType.PRF, TransformType.KE])
 def test_a_kind_that_is_not_offered_cannot_be_chosen(missing):
     full = offer_ike("aes128gcm16-prfsha256-x25519").proposals[0]

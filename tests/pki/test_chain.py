@@ -278,3 +278,22 @@ def test_every_truncation_is_refused(root, now):
 def test_the_reason_names_the_subject(root, now):
     der, _ = root.issue()
     assert "CN=gate" in rejected([der], [root.der], now + timedelta(days=300))
+
+
+@pytest.mark.parametrize("place", ["end entity", "intermediate", "anchor"])
+def test_every_damaged_octet_is_refused_or_harmless(issuer, root, now, place):
+    """Whatever a peer sends, the answer is a key or a `CertificateRejected`, and a damaged end entity never passes."""
+    middle = issuer(name="middle", parent=root)
+    der, key = middle.issue(names=("gate.example.org", x509.RFC822Name("a@x")))
+    chain = {"end entity": der, "intermediate": middle.der, "anchor": root.der}
+    for position in range(len(chain[place])):
+        for change in (0x01, 0x80, 0xFF):
+            damaged = bytearray(chain[place])
+            damaged[position] ^= change
+            bent = {**chain, place: bytes(damaged)}
+            try:
+                found = validate_chain([bent["end entity"], bent["intermediate"]], [bent["anchor"]], now, GATE)
+            except CertificateRejected:
+                continue
+            assert place != "end entity"
+            assert found == key.public_key()
