@@ -12,9 +12,7 @@ class EspSealer:
     a reserved SPI (below 256).
     """
 
-    def __init__(
-        self, encr_id: int, encr_key: bytes, integ_id: int, integ_key: bytes, spi: int, esn: bool
-    ) -> None: ...
+    def __init__(self, encr_id: int, encr_key: bytes, integ_id: int, integ_key: bytes, spi: int, esn: bool) -> None: ...
     def sealed_length(self, payload_length: int) -> int:
         """The length of the ESP packet in octets, header to ICV. EspDropped("esp-oversized") above 65535."""
 
