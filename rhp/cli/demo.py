@@ -79,7 +79,7 @@ def _run(console: Console, values: dict[str, object], *, quiet: bool) -> None:
             else:
                 if step.chapter != chapter:
                     chapter = step.chapter
-                    console.print(f"  [bold]{chapter[0].upper()}{chapter[1:]}[/bold]")
+                    console.print(f"\n  [bold]{chapter}[/bold]")
                 with console.status(f"{step.doing} ..."):
                     findings = step.act()
                 console.print(_lines(findings)) if findings else None
@@ -89,11 +89,11 @@ def _run(console: Console, values: dict[str, object], *, quiet: bool) -> None:
 def _lines(findings: list[Finding]) -> Table:
     """Findings as aligned lines."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(width=2)
-    table.add_column(width=20)
-    table.add_column()
+    table.add_column(width=1)
+    table.add_column(width=14)
+    table.add_column(no_wrap=True)
     for finding in findings:
-        table.add_row("", f"[green]✓[/green] {finding.label}", Text(finding.text))
+        table.add_row("", f"[green]✓[/green] {finding.label}", finding.text)
     return table
 
 

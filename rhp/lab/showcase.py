@@ -61,7 +61,7 @@ class Showcase:
         """All steps in their order."""
         a, b, s = self._hosts
         near, far = INNER
-        ours, theirs = "two rhp nodes", "rhp and strongSwan"
+        ours, theirs = "Two rhp nodes: an Ethernet between them", "Node a and strongSwan: IP between them"
         return [
             Step(ours, "Starting two nodes and a strongSwan", self._start),
             Step(ours, "Waiting for the tunnel", lambda: self._tunnel(CONNECTION, "", "Ethernet")),
@@ -73,12 +73,12 @@ class Showcase:
             Step(
                 theirs,
                 "Pinging across it",
-                lambda: [_round_trip("strongswan_ping_ms", "ping a to strongSwan", a, SWAN_INNER, near)],
+                lambda: [_round_trip("strongswan_ping_ms", "ping a to s", a, SWAN_INNER, near)],
             ),
             Step(
                 theirs,
                 "Pinging back",
-                lambda: [_round_trip("strongswan_ping_back_ms", "ping strongSwan to a", s, near, SWAN_INNER)],
+                lambda: [_round_trip("strongswan_ping_back_ms", "ping s to a", s, near, SWAN_INNER)],
             ),
             Step(theirs, "Measuring TCP", lambda: [self._speed("strongswan_tcp_gbps", s, SWAN_INNER)]),
         ]

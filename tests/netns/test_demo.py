@@ -9,19 +9,33 @@ import time
 
 import pytest
 
+from rhp.lab.lab import PREFIX
 from rhp.lab.namespace import FOLDER
+from rhp.lab.process import wait_until
 from rhp.lab.rhpnode import rhp_command
 
 pytestmark = pytest.mark.netns
 
 
-def namespaces():
-    return set(FOLDER.glob("rhp-*")) if FOLDER.exists() else set()
+@pytest.fixture
+def environment(tmp_path):
+    """One in which the demo's folder, whose name is its namespaces' too, can be told from other runs'."""
+    return {**os.environ, "TMPDIR": str(tmp_path)}
 
 
-def test_json_is_one_object_and_nothing_else():
-    before = namespaces()
-    done = subprocess.run(rhp_command("demo", "-o", "json"), capture_output=True, text=True, timeout=90, check=False)
+def namespaces(tmp_path):
+    """The namespaces of the demo that runs with its folder in `tmp_path`."""
+    runs = [path.name.removeprefix(PREFIX) for path in tmp_path.glob(f"{PREFIX}*")]
+    return [path for run in runs for path in FOLDER.glob(f"rhp-{run}-*")]
+
+
+def run_demo(environment, *options):
+    command = rhp_command("demo", *options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False, env=environment)
+
+
+def test_json_is_one_object_and_nothing_else(environment, tmp_path):
+    done = run_demo(environment, "-o", "json")
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert done.stdout.count("\n") == 1
@@ -33,33 +47,32 @@ def test_json_is_one_object_and_nothing_else():
     for name in ("suite", "esp_suite", "strongswan_suite", "strongswan_esp_suite"):
         assert "gcm" in seen[name]
     assert seen["seconds"] < 60
-    assert namespaces() <= before
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_text_shows_every_finding():
-    done = subprocess.run(rhp_command("demo"), capture_output=True, text=True, timeout=90, check=False)
+def test_text_shows_every_finding(environment):
+    done = run_demo(environment)
     assert done.returncode == 0, done.stderr
     for words in ("Ethernet in ESP", "established", "broadcast", "TCP", "strongSwan", "came back", "Gb/s"):
         assert words in done.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_it_cleans_up(number):
-    before = namespaces()
-    with subprocess.Popen(rhp_command("demo"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
-        deadline = time.monotonic() + 20
-        while len(namespaces() - before) < 4 and time.monotonic() < deadline:
-            time.sleep(0.05)
+def test_interrupted_it_cleans_up(environment, tmp_path, number):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(rhp_command("demo"), env=environment, **pipes) as demo:
+        wait_until(lambda: len(namespaces(tmp_path)) == 4, 20, "the demo's four namespaces")
         time.sleep(1)
+        made = namespaces(tmp_path)
         demo.send_signal(number)
         _, said = demo.communicate(timeout=30)
     assert demo.returncode == 130
     assert "Traceback" not in said
-    assert namespaces() <= before
+    assert list(tmp_path.iterdir()) == []
+    assert not any(path.exists() for path in made)
 
 
-def test_a_missing_program_is_named():
-    environment = {**os.environ, "PATH": os.defpath}
+def test_a_missing_program_is_named(environment):
     hidden = "mount --bind /dev/null /usr/bin/iperf3 && exec "
     command = ["unshare", "-m", "sh", "-c", hidden + shlex.join(rhp_command("demo"))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
