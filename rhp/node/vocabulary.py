@@ -55,9 +55,6 @@ EVENTS: dict[str, Word] = {
     "tap lost": Word(_ERROR, "The network interface vanished under the node; tunnels stay up."),
     "tap restored": Word(_INFO, "The network interface has been made again."),
     "tap restore failed": Word(_ERROR, "The network interface could not be made again; the next try is in retry_in."),
-    "send failed": Word(
-        _WARNING, "The system did not send an IKE message; errors counts since the last line.", by_stranger=True
-    ),
     "lines suppressed": Word(_WARNING, "Lines that strangers caused were left out; suppressed counts them."),
     "command": Word(_INFO, "Someone with access to the control socket asked for something."),
 }
@@ -89,7 +86,6 @@ FIELDS: dict[str, str] = {
     "command": "the control command",
     "lane": "the number of a data plane thread",
     "errno": "the system's name of an error",
-    "errors": "how many times it happened since the last such line",
     "suppressed": "how many lines were left out",
     "port": "the IKE port",
     "natt_port": "the NAT traversal port",
