@@ -5,7 +5,7 @@ failing test shows it as a sequence diagram.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 
 from ladder_side import Side
@@ -173,25 +173,46 @@ class LadderNet:
         side.engine.receive(datagram, Path(Endpoint(side.address, port), source, natt), self.now)
         self.collect(side)
 
-    def forge(self, side, payloads, exchange=ExchangeType.INFORMATIONAL, *, response=False, message_id=None):
-        """A datagram as if `side` had sealed it on its one IKE SA; it takes the next Message ID of its requests."""
-        first, inside = build_payloads(tuple(payloads))
-        return self.forge_raw(side, first, inside, exchange, response=response, message_id=message_id)
+    def forge(self, side, payloads, exchange=ExchangeType.INFORMATIONAL, *, message_id=None):
+        """A request as if `side` had sealed it on its one IKE SA; it takes the next Message ID of its requests."""
+        return self.seal(self.frame(side, exchange, message_id, payloads))
 
-    def forge_raw(self, side, first, inside, exchange=ExchangeType.INFORMATIONAL, *, response=False, message_id=None):
-        """As `forge`, with the octets inside given."""
+    def frame(self, side, exchange=ExchangeType.INFORMATIONAL, message_id=None, payloads=()):
+        """The request that `forge` seals, still open."""
         sa = side.sa()
         if message_id is None:
             message_id = sa.requests.next_id
             sa.requests.next_id += 1
-        frame = Message(sa.spi_i, sa.spi_r, exchange, sa.is_initiator, response, message_id, ())
-        cipher = self.reader.cipher(sa.spi_i, sa.spi_r, sa.is_initiator)
-        prefix = sealed_prefix(frame, first, cipher.overhead(len(inside)))
-        return prefix + cipher.seal(prefix, inside)
+        return Message(sa.spi_i, sa.spi_r, exchange, sa.is_initiator, False, message_id, tuple(payloads))
 
     def say(self, side, payloads, exchange=ExchangeType.INFORMATIONAL, **more):
         """Forge a request of `side`, deliver it, and return the message that answers it (None if none does)."""
         return self.ask(self.other(side), self.forge(side, payloads, exchange, **more))
+
+    def reply(self, request, payloads):
+        """Answer a packet that was dropped (or whose answer was) as if its addressee had said `payloads`."""
+        header = request.header
+        side = next(one for one in self.sides if one.address == request.target.ip)
+        own = side.table.by_spi(header.spi_r if header.initiator else header.spi_i)
+        if own is not None and own.responses.next_id == header.message_id:
+            own.responses.next_id += 1
+        frame = Message(
+            header.spi_i, header.spi_r, header.exchange, not header.initiator, True, header.message_id, tuple(payloads)
+        )
+        asker = next(one for one in self.sides if one.name == request.sender)
+        self.inject(asker, self.seal(frame), request.target, natt=request.natt)
+
+    def seal(self, message):
+        """A message as its sender would seal it."""
+        first, inside = build_payloads(message.payloads)
+        return self.seal_raw(message, first, inside)
+
+    def seal_raw(self, message, first, inside):
+        """As `seal`, with the octets inside given."""
+        frame = replace(message, payloads=())
+        cipher = self.reader.cipher(message.spi_i, message.spi_r, message.initiator)
+        prefix = sealed_prefix(frame, first, cipher.overhead(len(inside)))
+        return prefix + cipher.seal(prefix, inside)
 
     def ask(self, side, datagram):
         """Inject a datagram over the path of the IKE SA; the answer, which its addressee never sees, or None."""

@@ -25,18 +25,25 @@ class Side:
         self._spis = iter(range(0x1000 * (ord(name) - ord("a") + 1), 1 << 31))
         self._clock = clock
         self.years = timedelta()
-        chance = random.Random(f"{seed} {name}")
+        self._chance = random.Random(f"{seed} {name}")
         self.guard = SecretStore(policy)
-        self.engine = Engine(
-            engine_config, allocate_spi=lambda: next(self._spis), wall_clock=self._date, random=chance.randbytes
-        )
-        self.sas = {}
         self.gone = []
         self.events = []
         self.keepalives = []
         self.migrations = []
         self.guard_waits = False
+        self.restart()
+
+    def restart(self):
+        """The program dies and starts again: nothing of its SAs is left, and nobody was told."""
+        self.sas = {}
         self.questions = []
+        self.engine = Engine(
+            self.config,
+            allocate_spi=lambda: next(self._spis),
+            wall_clock=self._date,
+            random=self._chance.randbytes,
+        )
 
     def _date(self):
         return EPOCH + timedelta(seconds=self._clock()) + self.years

@@ -181,15 +181,7 @@ def test_invalid_ke_for_ever(ladder):
     create(link, link.a, "ethernet")
     for method in (19, 31, 19):
         request = link.drop()
-        data = method.to_bytes(2)
-        answer = link.forge(
-            link.b,
-            [Notify(NotifyType.INVALID_KE_PAYLOAD, data)],
-            36,
-            response=True,
-            message_id=request.header.message_id,
-        )
-        link.inject(link.a, answer, request.target, natt=True)
+        link.reply(request, [Notify(NotifyType.INVALID_KE_PAYLOAD, method.to_bytes(2))])
         if not link.flight:
             break
     assert link.flight == []
@@ -259,8 +251,7 @@ def test_answer_with_widened_selectors(ladder):
     request = link.deliver()
     answer = link.read(link.drop())
     payloads = [type(one)((net("10.0.0.0/8"),)) if isinstance(one, TSi | TSr) else one for one in answer.payloads]
-    forged = link.forge(link.b, payloads, 36, response=True, message_id=request.header.message_id)
-    link.inject(link.a, forged, request.target, natt=True)
+    link.reply(request, payloads)
     (failed,) = link.a.happened(ChildFailed)
     assert failed.reason == "selectors-not-offered"
     link.settle()
