@@ -87,6 +87,9 @@ class ChildRekey(Task):
         turn.follow.append(child_delete.deletion(turn.sa, child, "rekeyed"))
 
     def _failed(self, turn: Turn, child: ChildSa) -> None:
+        if child.state is ChildState.CLOSED:
+            # The peer deleted it before our request arrived, and wants it neither old nor new.
+            return
         error = first_error(turn.message)
         if error is not None and error.type == NotifyType.CHILD_SA_NOT_FOUND:
             # The peer has lost it: it is worth nothing here either, so make a new one (section 2.25).
