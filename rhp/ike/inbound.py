@@ -96,7 +96,7 @@ def _init_response(sa: IkeSa, datagram: bytes, path: Path, now: float) -> None:
     try:
         message = parse_message(datagram)
         sealed = sealing.sealed_payload(message)
-    except DecodeError as error:
+    except (DecodeError, PeerError) as error:
         sa.ctx.count(error.reason)
         return
     if sealed is not None:
@@ -133,7 +133,7 @@ def _open(sa: IkeSa, datagram: bytes, now: float) -> tuple[Message | None, bytes
             hint(sa, now)
             return None, b""
         return frame, sealing.unseal(sa, datagram, sealed)
-    except DecodeError as error:
+    except (DecodeError, PeerError) as error:
         sa.ctx.count(error.reason)
     except AuthenticationFailed:
         sa.ctx.count("integrity-check-failed")
@@ -147,7 +147,7 @@ def _unprotected(sa: IkeSa, datagram: bytes, now: float, reason: str) -> None:
         frame = parse_message(datagram)
         if sealing.sealed_payload(frame) is None:
             hint(sa, now)
-    except DecodeError as error:
+    except (DecodeError, PeerError) as error:
         sa.ctx.count(error.reason)
 
 

@@ -10,6 +10,7 @@ from typing import Protocol
 from rhp.ike.child_sa import ChildSa
 from rhp.ike.context import Context
 from rhp.ike.ike_sa import IkeSa
+from rhp.ike.turn import Turn
 
 
 class Upkeep(Protocol):
@@ -26,6 +27,9 @@ class Upkeep(Protocol):
 
     def keepalive_due(self, sa: IkeSa, now: float) -> None:
         """A NAT in front of us is about to forget us."""
+
+    def turn_due(self, turn: Turn, now: float) -> None:
+        """An exchange that the peer could not take is to be tried again."""
 
 
 def begin_ike(sa: IkeSa, now: float) -> None:
@@ -62,6 +66,12 @@ def arm_child(child: ChildSa) -> None:
     ctx.timers.cancel(child.timer)
     when = earliest(child.rekey_at, child.expires_at)
     child.timer = None if when is None else ctx.timers.start(when, partial(ctx.upkeep.child_due, child))
+
+
+def try_later(turn: Turn, now: float) -> None:
+    """Begin an exchange after a while, because the peer was busy (TEMPORARY_FAILURE, RFC 7296 section 2.25)."""
+    ctx = turn.ctx
+    ctx.timers.start(now + retry_delay(turn.sa), partial(ctx.upkeep.turn_due, turn))
 
 
 def retry_delay(sa: IkeSa) -> float:

@@ -7,8 +7,9 @@ refused by its name and counted.
 from collections.abc import Sequence
 
 from rhp.crypto.errors import AuthenticationFailed
+from rhp.ike.errors import PeerError
 from rhp.ike.ike_sa import IkeSa
-from rhp.wire.errors import DecodeError
+from rhp.wire.iana import NotifyType
 from rhp.wire.message import (
     Message,
     Payload,
@@ -46,10 +47,10 @@ def unseal(sa: IkeSa, datagram: bytes, sealed: SK) -> bytes:
 
 
 def sealed_payload(message: Message) -> SK | None:
-    """The SK payload that ends a message, or None for one without protection. Raises DecodeError for a fragment."""
+    """The SK payload that ends a message, or None for one without protection. Raises PeerError for a fragment."""
     last = message.payloads[-1] if message.payloads else None
     if isinstance(last, SKF):
-        raise DecodeError("misplaced-encrypted", "fragments are not supported")
+        raise PeerError("fragment-unsupported", NotifyType.INVALID_SYNTAX)
     return last if isinstance(last, SK) else None
 
 

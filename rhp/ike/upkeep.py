@@ -9,7 +9,7 @@ from rhp.ike.errors import Fault
 from rhp.ike.ike_sa import IkeSa
 from rhp.ike.states import ChildState, IkeState
 from rhp.ike.tasks import child_delete, child_rekey, delete, dpd, ike_rekey
-from rhp.ike.turn import Ending
+from rhp.ike.turn import Ending, Turn
 
 OUT_OF_TIME = Ending("lifetime", Fault.NONE, "its lifetime is over")
 
@@ -66,3 +66,11 @@ class TimeKeeper:
         """Keep the NAT's mapping (RFC 3948 section 4)."""
         sa.ctx.do(KeepAlive(sa.path))
         sa.keepalive_timer = sa.ctx.timers.start(now + sa.config.keepalive, partial(self.keepalive_due, sa))
+
+    def turn_due(self, turn: Turn, now: float) -> None:
+        """Try again what the peer was too busy for, on the IKE SA that is there now."""
+        while turn.sa.successor is not None:
+            turn.sa = turn.sa.successor
+        if turn.sa.state is IkeState.ESTABLISHED:
+            turn.sa.enqueue(turn)
+            conductor.pump(turn.sa, now)

@@ -19,6 +19,9 @@ from rhp.wire.iana import ExchangeType, NotifyType, Protocol
 from rhp.wire.notify import Notify
 from rhp.wire.sa import SA
 
+MAX_TRIES = 5
+"""How often a Child SA is asked for while the peer is busy."""
+
 
 @hook(ExchangeType.IKE_AUTH, order=50)
 class FirstChild(Task):
@@ -62,11 +65,12 @@ class FirstChild(Task):
 class ChildCreate(Task):
     """A further Child SA."""
 
-    __slots__ = ("_offer", "_retried")
+    __slots__ = ("_offer", "_retried", "_tries")
 
-    def __init__(self, config: ChildConfig | None = None, method: int | None = None) -> None:
+    def __init__(self, config: ChildConfig | None = None, method: int | None = None, tries: int = MAX_TRIES) -> None:
         self._offer = negotiation.ChildOffer(config, method) if config is not None else None
         self._retried = method is not None
+        self._tries = tries
 
     @classmethod
     def concerns(cls, turn: Turn) -> bool:
@@ -96,6 +100,9 @@ class ChildCreate(Task):
         method = other_method(turn, offer) if not self._retried else None
         if method is not None:
             turn.follow.append(Turn(turn.sa, turn.exchange, [ChildCreate(offer.config, method)], ours=True))
+        elif turn.message.notify(NotifyType.TEMPORARY_FAILURE) is not None and self._tries > 1:
+            again = ChildCreate(offer.config, tries=self._tries - 1)
+            lifetimes.try_later(Turn(turn.sa, turn.exchange, [again], ours=True), turn.now)
         else:
             conclude(turn, offer)
 

@@ -31,7 +31,7 @@ class ChildRekey(Task):
     @classmethod
     def concerns(cls, turn: Turn) -> bool:
         """Whether the peer names a pair to replace."""
-        return turn.message.notify(NotifyType.REKEY_SA) is not None
+        return turn.message.notify(NotifyType.REKEY_SA) is not None and not child_create.asks_for_ike(turn)
 
     def moot(self, turn: Turn) -> bool:
         """Whether the pair has gone, or is going anyway."""

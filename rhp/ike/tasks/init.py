@@ -61,7 +61,8 @@ class InitTask(Task):
             _other_method(turn, error.data)
             return
         if error is not None:
-            raise PeerError(f"peer-said-{notify_name(error.type)}", error.type, detail="the peer refused the handshake")
+            name = notify_name(error.type)
+            raise PeerError(f"peer-said-{name}", error.type, detail=f"the peer answered {name}")
         chosen, ke, nonce = _contents(turn)
         try:
             suite = accept_ike(chosen, sa.config.proposals)

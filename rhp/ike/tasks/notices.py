@@ -11,8 +11,11 @@ def first_error(message: Message) -> Notify | None:
 
 
 def notify_name(kind: int) -> str:
-    """A notify type as a kebab-case name, "no-proposal-chosen", or its number where it has none."""
+    """A notify type as a kebab-case name, "no-proposal-chosen".
+
+    Those without a name share one, because names become counters and the peer must not choose how many there are.
+    """
     try:
         return NotifyType(kind).name.lower().replace("_", "-")
     except ValueError:
-        return f"notify-{kind}"
+        return "unknown-error"
