@@ -12,7 +12,6 @@ from rhp.node.pseudomac import interface_mac, pseudo_mac
 from rhp.node.selectors import format_selector, format_selectors, networks
 from rhp.wire.ts import TrafficSelector
 
-
 LOWEST = "0.0.0.0"  # noqa: S104
 
 

@@ -1,0 +1,363 @@
+"""Whole nodes in this process, without root: real lanes and sockets on loopback, a socket pair in place of a TAP."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from rhp.guard.policy import GuardPolicy, PskSecret
+from rhp.guard.protocol import ConfigureLink, Descriptors, Done, OpenTap, OpenUdp, Refused, ReleaseAll
+from rhp.guard.secrets import SecretStore
+from rhp.ike.config import EngineConfig
+from rhp.node import daemon as daemon_module
+from rhp.node.control.client import ask
+from rhp.node.control.protocol import Request
+from rhp.node.daemon import Node, run
+from rhp.node.errors import StartError
+from rhp.node.preflight import RunFolder
+from rhp.node.settings import InterfaceSettings, NodeSettings
+
+FRAME = bytes.fromhex("ffffffffffff 020000000001 88b5".replace(" ", "")) + b"a broadcast frame of an experiment" * 2
+
+
+class LoopbackGuard:
+    """Opens ports on loopback and half of a socket pair as the TAP; `refuse` names a question to refuse."""
+
+    def __init__(self, psks, refuse=None):
+        self.secrets = SecretStore(GuardPolicy(psks=psks))
+        self.refuse = refuse
+        self.asked = []
+        self.cables = []
+
+    async def ask(self, question):
+        self.asked.append(question)
+        name = type(question).__name__
+        if name == self.refuse:
+            return Refused(f"{name} is refused here")
+        match question:
+            case OpenTap():
+                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                theirs.setblocking(False)
+                self.cables.append(theirs)
+                return Descriptors((ours.detach(),))
+            case OpenUdp(address, port):
+                family = socket.AF_INET6 if ":" in address else socket.AF_INET
+                opened = socket.socket(family, socket.SOCK_DGRAM)
+                if family == socket.AF_INET6:
+                    opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                    opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+                else:
+                    opened.setsockopt(socket.IPPROTO_IP, 8, 1)
+                opened.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
+                return Descriptors((opened.detach(),))
+        if name == "ProvePsk":
+            return self.secrets.prove(question)
+        if name == "CheckPsk":
+            return self.secrets.check(question)
+        return Done()
+
+    def close(self):
+        for cable in self.cables:
+            cable.close()
+
+
+@pytest.fixture
+def ports():
+    """Four UDP ports that are free at the moment."""
+    with contextlib.ExitStack() as held:
+        found = []
+        for _ in range(4):
+            probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            probe.bind(("127.0.0.1", 0))
+            found.append(probe.getsockname()[1])
+    return found
+
+
+@pytest.fixture
+def configured(tmp_path, ports, make_connection):
+    """Settings, engine configuration and guard for node `a`, which calls, and for node `b`."""
+
+    def make(which, psk=b"0123456789abcdef", **more):
+        mine, theirs = (ports[:2], ports[2:]) if which == "a" else (ports[2:], ports[:2])
+        us, them = ("a.example", "b.example") if which == "a" else ("b.example", "a.example")
+        connection = make_connection("cable", us, them, "127.0.0.1" if which == "a" else None)
+        connection = replace(
+            connection,
+            remote_addrs=(ip_network("127.0.0.1"),),
+            local_port=mine[0],
+            remote_port=theirs[0],
+            remote_natt_port=theirs[1],
+        )
+        settings = NodeSettings(
+            port=mine[0],
+            natt_port=mine[1],
+            run_dir=tmp_path / which,
+            state_dir=tmp_path / "state",
+            lanes=1,
+            interface=InterfaceSettings(name=f"no-such-{which}"),
+        )
+        settings.run_dir.mkdir(exist_ok=True)
+        guard = LoopbackGuard((PskSecret("cable", us, them, key=psk),), **more)
+        return settings, EngineConfig((connection,), natt_port=mine[1]), guard
+
+    return make
+
+
+async def until(condition, seconds=5.0):
+    end = asyncio.get_running_loop().time() + seconds
+    while not (found := condition()):
+        assert asyncio.get_running_loop().time() < end, "that did not come"
+        await asyncio.sleep(0.005)
+    return found
+
+
+def received(cable):
+    try:
+        return cable.recv(2000)
+    except BlockingIOError:
+        return None
+
+
+async def picture(settings):
+    return await asyncio.to_thread(ask, settings.control_socket, Request("status"))
+
+
+@contextlib.asynccontextmanager
+async def serving(settings, config, guard):
+    node = Node(settings, config, guard)
+    task = asyncio.create_task(node.serve())
+    try:
+        await until(lambda: node._state == "running" or task.done())
+        yield node, task
+    finally:
+        node.stop("test")
+        await asyncio.wait_for(task, 5)
+        guard.close()
+
+
+def test_two_nodes_carry_a_frame_and_part_in_order(configured, run):
+    async def body():
+        a, b = configured("a"), configured("b")
+        async with serving(*b) as (_, task_b):
+            async with serving(*a):
+                await until(lambda: a[2].cables and b[2].cables)
+
+                async def both():
+                    return [(await picture(one[0]))["connections"][0] for one in (a, b)]
+
+                while not all(one["children"] for one in await both()):
+                    await asyncio.sleep(0.01)
+                for _ in range(3):
+                    a[2].cables[0].send(FRAME)
+                assert await until(lambda: received(b[2].cables[0])) == FRAME
+                ours, theirs = await both()
+                assert (ours["state"], theirs["state"]) == ("established", "established")
+                assert (ours["role"], theirs["role"]) == ("initiator", "responder")
+                assert (ours["peer"], theirs["peer"]) == ("b.example", "a.example")
+                assert ours["ike_spi_i"] == theirs["ike_spi_i"]
+                assert len(ours["ike_spi_i"]) == 16
+                assert 0 < ours["established_ms"] < 5000
+                (child,), (mirror,) = ours["children"], theirs["children"]
+                assert (child["spi_in"], child["spi_out"]) == (mirror["spi_out"], mirror["spi_in"])
+                assert child["encapsulation"] == "udp"
+                assert child["packets_out"] >= 1
+                assert mirror["bytes_in"] >= len(FRAME)
+                shown = await picture(a[0])
+                assert shown["schema_version"] == 1
+                assert shown["macs"][0]["mac"] == "02:00:00:00:00:01"
+                assert shown["interface"]["present"] is False
+                assert json.dumps(shown)
+                assert "0123456789abcdef" not in json.dumps(shown)
+            # The farewell of a reached b, which goes on waiting.
+            after = await picture(b[0])
+            assert after["connections"][0]["state"] == "idle"
+            assert not task_b.done()
+        for settings, _, guard in (a, b):
+            assert guard.asked[-1] == ReleaseAll()
+            assert not settings.control_socket.exists()
+
+    run(body())
+
+
+def test_a_wrong_key_is_told_by_both_nodes(configured, run):
+    async def body():
+        a, b = configured("a"), configured("b", psk=b"fedcba9876543210")
+        async with serving(*b), serving(*a):
+            for settings, name, peer in ((a[0], "cable", "b.example"), (b[0], "cable", "a.example")):
+                error = None
+                while not error:
+                    shown = await picture(settings)
+                    error = next(one["last_error"] for one in shown["connections"] if one["name"] == name)
+                    await asyncio.sleep(0.01)
+                assert error.startswith(f"authentication failed: {peer}: ")
+                assert shown["failures"][0]["event"] == "authentication failed"
+
+    run(body())
+
+
+@pytest.mark.parametrize("refused", ["OpenUdp", "OpenTap", "ConfigureLink"])
+def test_a_start_that_fails_leaves_nothing(configured, run, refused):
+    async def body():
+        settings, config, guard = configured("a", refuse=refused)
+        before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        node = Node(settings, config, guard)
+        with pytest.raises(StartError, match=f"{refused} is refused here"):
+            await node.serve()
+        guard.close()
+        assert not settings.control_socket.exists()
+        assert guard.asked[-1] == ReleaseAll()
+        await asyncio.sleep(0)
+        return before, set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    before, after = run(body())
+    assert len(after) <= len(before)
+
+
+def test_a_run_folder_that_cannot_be_used_is_one_sentence(configured, run):
+    async def body():
+        settings, config, guard = configured("a")
+        node = Node(replace(settings, run_dir=settings.run_dir / "none"), config, guard)
+        with pytest.raises(StartError, match="control socket"):
+            await node.serve()
+        assert guard.asked == []
+
+    run(body())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_the_node(configured, number):
+    async def body():
+        settings, config, guard = configured("b")
+        task = asyncio.create_task(run(settings, config, guard))
+        await until(settings.control_socket.exists)
+        await until(lambda: guard.cables)
+        os.kill(os.getpid(), number)
+        await asyncio.wait_for(task, 5)
+        guard.close()
+        assert guard.asked[-1] == ReleaseAll()
+
+    asyncio.run(asyncio.wait_for(body(), 10))
+
+
+def test_down_ends_the_node_and_returns_when_all_is_taken_back(configured, run):
+    from rhp.node.control.client import stop
+
+    async def body():
+        settings, config, guard = configured("b")
+        async with serving(settings, config, guard) as (_, task):
+            await asyncio.to_thread(stop, settings.control_socket)
+            assert guard.asked[-1] == ReleaseAll()
+            await asyncio.wait_for(task, 2)
+
+    run(body())
+
+
+def test_commands_reach_the_engine(configured, run):
+    from rhp.node.control.client import ControlError
+
+    async def body():
+        a, b = configured("a"), configured("b")
+
+        async def command(name, **fields):
+            return await asyncio.to_thread(ask, a[0].control_socket, Request(name, fields))
+
+        async def connection():
+            return (await picture(a[0]))["connections"][0]
+
+        async def wait_for(condition):
+            async with asyncio.timeout(8):
+                while not condition(found := await connection()):
+                    await asyncio.sleep(0.01)
+            return found
+
+        async with serving(*b), serving(*a):
+            first = await wait_for(lambda one: one["children"])
+            assert await command("rekey-child", connection="cable", child="ethernet") == {"children": 1}
+            await wait_for(lambda one: one["children"][0]["spi_in"] != first["children"][0]["spi_in"])
+            assert await command("rekey-ike", connection="cable") == {"rekeyed": 1}
+            rekeyed = await wait_for(lambda one: one["ike_spi_i"] != first["ike_spi_i"])
+            assert rekeyed["ike_id"] == first["ike_id"]
+            assert await command("delete-child", connection="cable", child="ethernet") == {"children": 1}
+            await wait_for(lambda one: not one["children"])
+            assert await command("terminate", connection="cable") == {"ended": 1}
+            await wait_for(lambda one: one["state"] == "idle")
+            with pytest.raises(ControlError, match="not established"):
+                await command("rekey-ike", connection="cable")
+            with pytest.raises(ControlError, match="no connection 'other'"):
+                await command("initiate", connection="other")
+            await command("initiate", connection="cable")
+            await wait_for(lambda one: one["state"] == "established" and one["children"])
+            with pytest.raises(ControlError, match="no child 'x'"):
+                await command("rekey-child", connection="cable", child="x")
+            assert (await picture(a[0]))["counters"]["node"]["command"] >= 6
+
+    run(body())
+
+
+def test_a_tap_that_vanishes_is_made_again(configured, run, monkeypatch):
+    monkeypatch.setattr(daemon_module, "TAP_RETRY_SECONDS", 0.05)
+
+    async def body():
+        a, b = configured("a"), configured("b")
+        async with serving(*b), serving(*a) as (node, _):
+            while not (await picture(a[0]))["connections"][0]["children"]:
+                await asyncio.sleep(0.01)
+            node._tap_lost(0, 5)
+            node._tap_lost(0, 5)
+            await until(lambda: len(a[2].cables) == 2)
+            await until(lambda: node._restoring is None)
+            assert [type(one) for one in a[2].asked].count(OpenTap) == 2
+            assert [type(one) for one in a[2].asked].count(ConfigureLink) == 2
+            for _ in range(3):
+                a[2].cables[1].send(FRAME)
+            assert await until(lambda: received(b[2].cables[0])) == FRAME
+            counters = (await picture(a[0]))["counters"]["node"]
+            assert counters["tap-lost"] == 1
+            assert counters["tap-restored"] == 1
+
+    run(body())
+
+
+def test_strangers_change_nothing(configured, run):
+    async def body():
+        a, b = configured("a"), configured("b")
+        async with serving(*b), serving(*a):
+            while not (await picture(a[0]))["connections"][0]["children"]:
+                await asyncio.sleep(0.01)
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+                for number in range(300):
+                    for port in (a[0].port, a[0].natt_port):
+                        stranger.sendto(os.urandom(number % 200), ("127.0.0.1", port))
+                        stranger.sendto(bytes(4) + os.urandom(number % 200), ("127.0.0.1", port))
+            await asyncio.sleep(0.1)
+            shown = await picture(a[0])
+            assert shown["connections"][0]["state"] == "established"
+            for _ in range(3):
+                a[2].cables[0].send(FRAME)
+            assert await until(lambda: received(b[2].cables[0])) == FRAME
+
+    run(body())
+
+
+def test_the_socket_is_its_owner_s(configured, run):
+    async def body():
+        settings, config, guard = configured("b")
+        async with serving(settings, config, guard):
+            assert stat.S_IMODE(settings.control_socket.stat().st_mode) == 0o600
+
+    run(body())
+
+
+def test_a_second_node_in_a_run_folder_is_refused(tmp_path):
+    with RunFolder(tmp_path), pytest.raises(StartError, match=f"process {os.getpid()}.*rhp down"), RunFolder(tmp_path):
+        pass
+    with RunFolder(tmp_path):
+        assert (tmp_path / "rhp.lock").exists()
+    assert list(tmp_path.iterdir()) == []
