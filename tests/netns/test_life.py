@@ -1,5 +1,6 @@
 """What happens to a node while it runs: restarts, deaths, a vanished interface, rekeys under load, farewells."""
 
+import json
 import signal
 import threading
 import time
@@ -49,7 +50,12 @@ def spi(node):
 
 
 def talks(nodes):
-    return reaches(nodes.a.namespace, nodes.inner[1], tries=20) and reaches(nodes.b.namespace, nodes.inner[0])
+    """Pings come back both ways; else the evidence of both ends."""
+    ends = (nodes.a, nodes.inner[1]), (nodes.b, nodes.inner[0])
+    if not all(reaches(node.namespace, address, tries=20) for node, address in ends):
+        evidence = (f"{json.dumps(node.status())}\n{node.process.tail(40)}" for node, _ in ends)
+        pytest.fail("no ping comes back\n" + "\n".join(evidence))
+    return True
 
 
 def test_orderly_restart_under_load_recovers(nodes):
