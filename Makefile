@@ -3,6 +3,8 @@
 SHELL := /bin/bash
 PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
+PIP := $(BIN)/pip -q --disable-pip-version-check
+QUIETLY := tools/quietly
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 ARGS ?=
 
@@ -17,21 +19,19 @@ help: ## List what can be made
 
 setup: build/.extension ## Install packages, make .venv, build the extension (again only where something changed)
 
-# What the set-up has to say goes to standard error: standard output belongs to what was asked for.
+# The set-up speaks on standard error, a line per step: standard output belongs to what was asked for.
 build/.packages: tools/install-packages
 	@mkdir -p build
-	@$(SUDO) tools/install-packages >&2
+	@$(QUIETLY) "Installing packages" $(SUDO) tools/install-packages
 	@touch $@
 
 .venv/.installed: pyproject.toml setup.py | build/.packages
-	@echo "Making .venv" >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv >&2
-	@RHP_EXTENSIONS=none $(BIN)/pip install -q --disable-pip-version-check -e '.[dev]' >&2
+	@test -x $(BIN)/python || $(QUIETLY) "Making a virtual environment" $(PYTHON) -m venv .venv
+	@$(QUIETLY) "Installing Python packages" env RHP_EXTENSIONS=none $(PIP) install -e '.[dev]'
 	@touch $@
 
 build/.extension: $(FAST) .venv/.installed
-	@echo "Building the extension" >&2
-	@$(BIN)/python setup.py -q build_ext --inplace --parallel $$(nproc) >&2
+	@$(QUIETLY) "Building the packet path" $(BIN)/python setup.py build_ext --inplace --parallel $$(nproc)
 	@touch $@
 
 demo: setup ## Show two nodes and a strongSwan at work (ARGS='-o json' for one JSON object)
@@ -44,7 +44,7 @@ lint: setup ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint rhp/_fast bench/micro
+	PATH=$(CURDIR)/$(BIN):$$PATH cython-lint rhp/_fast bench/micro
 
 interop: setup ## Run the strongSwan matrix, print it and write docs/interop.md
 	$(SUDO) env RHP_INTEROP_TABLE=docs/interop.md $(BIN)/python -m pytest -q tests/interop $(ARGS)
@@ -56,7 +56,7 @@ bench: setup ## Measure speed against other programs in the same run (minutes)
 	$(BIN)/python -m bench.compare
 
 wheel: setup ## Build a wheel into wheels/out
-	$(BIN)/pip wheel -q --disable-pip-version-check --no-deps -w wheels/out .
+	@$(QUIETLY) "Building a wheel" $(PIP) wheel --no-deps -w wheels/out .
 	@ls wheels/out
 
 clean: ## Remove what was built (.venv and the packages stay)
