@@ -28,12 +28,14 @@ NO_SPI = bytes(8)
 
 
 class IkeSa:
-    """An IKE SA in either role. `id` is its lineage's; `spi_i` and `spi_r` are the original initiator's and
-    responder's.
+    """An IKE SA in either role.
+
+    `id` is its lineage's, and so is `origin`: our role when the lineage began and when that was. `spi_i` and `spi_r`
+    are the original initiator's and responder's.
 
     `turn` is our exchange that is under way, `queue` those that wait for it; `asking` is the guard request that it
     waits for. `children` maps inbound SPIs to pairs. After a rekey `successor` has taken over everything but the SPIs
-    and keys.
+    and keys, and there `replaced_another` is set.
     """
 
     __slots__ = (
@@ -58,11 +60,13 @@ class IkeSa:
         "local",
         "nat_local",
         "nat_remote",
+        "origin",
         "path",
         "peer",
         "peer_is_rhp",
         "queue",
         "rekey_at",
+        "replaced_another",
         "requests",
         "responses",
         "role",
@@ -93,6 +97,7 @@ class IkeSa:
         self.path = path
         self.state = IkeState.CREATED
         self.created_at = self.last_seen = now
+        self.origin: tuple[Role, float] = role, now
         self.established_at: float | None = None
         self.rekey_at: float | None = None
         self.expires_at: float | None = None
@@ -113,6 +118,7 @@ class IkeSa:
         self.nat_local = self.nat_remote = self.encapsulate = False
         self.children: dict[int, ChildSa] = {}
         self.successor: IkeSa | None = None
+        self.replaced_another = False
         self.ending: Ending | None = None
         self.lifetime_timer: Timer | None = None
         self.dpd_timer: Timer | None = None

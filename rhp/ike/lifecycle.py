@@ -32,7 +32,8 @@ def establish(sa: IkeSa, now: float) -> None:
 
 def succeed(old: IkeSa, new: IkeSa, now: float) -> None:
     """`new` takes over the connection and the children of `old`, which waits for its DELETE (RFC 7296 section 2.8)."""
-    new.connection, new.local, new.peer, new.peer_is_rhp = old.connection, old.local, old.peer, old.peer_is_rhp
+    new.origin, new.connection, new.peer_is_rhp = old.origin, old.connection, old.peer_is_rhp
+    new.local, new.peer = old.local, old.peer
     new.path, new.encapsulate = old.path, old.encapsulate
     new.nat_local, new.nat_remote = old.nat_local, old.nat_remote
     new.established_at = now
@@ -43,7 +44,7 @@ def succeed(old: IkeSa, new: IkeSa, now: float) -> None:
     new.queue, old.queue = old.queue, None
     for turn in new.queue or ():
         turn.sa = new
-    old.successor = new
+    old.successor, new.replaced_another = new, True
     old.become(IkeState.REKEYED)
     cancel_timers(old)
     old.lifetime_timer = old.ctx.timers.start(now + REAP_TIME, partial(_reap, old))

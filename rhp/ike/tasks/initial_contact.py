@@ -7,6 +7,7 @@ the one whose initiator's SPI is lower, which both sides find alike.
 
 from rhp.ike import lifecycle
 from rhp.ike.errors import Fault
+from rhp.ike.ike_sa import IkeSa
 from rhp.ike.states import IkeState
 from rhp.ike.tasks import delete
 from rhp.ike.tasks.registry import hook
@@ -14,7 +15,7 @@ from rhp.ike.turn import Ending, Task, Turn
 from rhp.wire.iana import ExchangeType, NotifyType
 from rhp.wire.notify import Notify
 
-CROSSING_TIME = 30.0
+CROSSING_TIME = 10.0
 """IKE SAs in opposite directions that came up within this time are taken for two beginnings that crossed."""
 
 
@@ -43,7 +44,9 @@ def _settle(turn: Turn) -> None:
     for other in turn.ctx.table.same_peer(sa):
         if other.state is not IkeState.ESTABLISHED:
             continue
-        crossed = other.role != sa.role and turn.now - (other.established_at or turn.now) < CROSSING_TIME
+        role, began = other.origin
+        crossed = role != sa.role and turn.now - began < CROSSING_TIME
+        crossed = _crossed(sa, other, turn.now)
         if crossed and other.spi_i < sa.spi_i:
             turn.follow.append(delete.deletion(sa, Ending("replaced", Fault.NONE, "both sides began at once")))
             return
@@ -52,3 +55,10 @@ def _settle(turn: Turn) -> None:
             lifecycle.close(other, Ending("initial-contact", Fault.NONE, "the peer has started anew"), turn.now)
         else:
             turn.follow.append(delete.deletion(other, Ending("replaced", Fault.NONE, "another one took its place")))
+
+
+def _crossed(sa: IkeSa, other: IkeSa, now: float) -> bool:
+    """Whether both sides seem to have begun at once. After a rekey neither role nor age tell of a beginning."""
+    if other.role == sa.role or other.replaced_another or other.established_at is None:
+        return False
+    return now - other.established_at < CROSSING_TIME
