@@ -9,8 +9,11 @@ on the way.
 
 import enum
 from collections.abc import Mapping
+from typing import TypeVar
 
 from rhp.wire.iana import ExchangeType
+
+S = TypeVar("S", bound=enum.Enum)
 
 
 class IkeState(enum.Enum):
@@ -78,3 +81,18 @@ ACCEPTED_REQUESTS: Mapping[IkeState, frozenset[ExchangeType]] = {
 HANDSHAKE_STATES = frozenset(
     {IkeState.CREATED, IkeState.CONNECTING, IkeState.HALF_OPEN, IkeState.AUTHENTICATING},
 )
+
+
+def diagram(table: Mapping[S, frozenset[S]]) -> str:
+    """A transition table as a Mermaid state diagram; `docs/ike-states.md` is made of these."""
+    lines = ["stateDiagram-v2", f"    [*] --> {_label(next(iter(table)))}"]
+    for state, following in table.items():
+        lines += [f"    {_label(state)} --> {_label(one)}" for one in sorted(following, key=list(table).index)]
+        if not following:
+            lines.append(f"    {_label(state)} --> [*]")
+    return "\n".join(lines)
+
+
+def _label(state: enum.Enum) -> str:
+    # Mermaid reads a hyphen as part of an arrow.
+    return str(state.value).replace("-", "_")

@@ -59,7 +59,8 @@ def test_by_address(local, remote, names):
 
 def test_by_proposal_takes_the_first_connection_that_fits():
     offered = SA((parse_ike_proposal(CBC).to_wire(1), parse_ike_proposal(GCM).to_wire(2)))
-    connection, number, chosen = by_proposal([make("a", ike="chacha20poly1305-prfsha256-x25519"), make("b")], offered, 31)
+    other = make("a", ike="chacha20poly1305-prfsha256-x25519")
+    connection, number, chosen = by_proposal([other, make("b")], offered, 31)
     assert (connection.name, number, chosen.name) == ("b", 2, GCM)
     assert by_proposal([make("a", ike="aes256gcm16-prfsha384-x448")], offered, 31) is None
     assert by_proposal([], offered, 31) is None

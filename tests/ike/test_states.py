@@ -11,7 +11,7 @@ from rhp.ike.config import EngineConfig
 from rhp.ike.context import Context
 from rhp.ike.ike_sa import IkeSa
 from rhp.ike.path import Endpoint, Path
-from rhp.ike.states import ACCEPTED_REQUESTS, CHILD_TRANSITIONS, IKE_TRANSITIONS, ChildState, IkeState
+from rhp.ike.states import ACCEPTED_REQUESTS, CHILD_TRANSITIONS, IKE_TRANSITIONS, ChildState, IkeState, diagram
 from rhp.ike.upkeep import TimeKeeper
 
 WAY = Path(Endpoint(ip_address("192.0.2.1"), 500), Endpoint(ip_address("192.0.2.2"), 500), False)
@@ -48,6 +48,12 @@ def test_a_transition_that_is_not_in_the_table_is_refused():
     with pytest.raises(RuntimeError, match="from connecting to established"):
         sa.become(IkeState.ESTABLISHED)
     assert sa.state is IkeState.CONNECTING
+
+
+@pytest.mark.parametrize("table", [IKE_TRANSITIONS, CHILD_TRANSITIONS])
+def test_the_documented_diagram_is_the_table(table):
+    page = File(__file__).parents[2] / "docs" / "ike-states.md"
+    assert f"```mermaid\n{diagram(table)}\n```" in page.read_text()
 
 
 def test_only_the_setters_set_a_state():
