@@ -1,18 +1,16 @@
 """How the exchanges of one IKE SA run.
 
-Ours: a turn waits in `sa.queue` until nothing of ours is out (`pump`), its tasks build the request, it is sent and sent
-again until the response comes (`conclude`), its tasks process that, and what they want next is queued. The peer's: an
-authentic request (`answer`) goes through every task's `process`, then every task's `build`, and the answer is sent and
-kept. Where a task asks the guard, its work is parked in `ctx.pending` and `resume` goes on with it later; only this SA
-waits meanwhile.
+Ours: a turn waits in `sa.queue` until nothing of ours is out (`pump`), its tasks build the request, it is sent and
+sent again until the response comes (`conclude`), its tasks process that, and what they want next is queued. The
+peer's: an authentic request (`answer`) goes through every task's `process`, then every task's `build`, and the answer
+is sent and kept. Sending and waiting stand in `outbound`. Where a task asks the guard, its work is parked in
+`ctx.pending` and `resume` goes on with it later; only this SA waits meanwhile.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 from rhp.guard.protocol import Answer
-from rhp.ike import lifecycle, sealing
-from rhp.ike.config import Retransmit
+from rhp.ike import lifecycle, outbound, sealing
 from rhp.ike.effects import AskGuard, Send
 from rhp.ike.errors import Fault, IkeError, LocalError, PeerError
 from rhp.ike.ike_sa import IkeSa
@@ -23,11 +21,6 @@ from rhp.ike.turn import Ending, Turn, Work
 from rhp.wire.iana import ExchangeType, NotifyType, Protocol
 from rhp.wire.message import Message
 from rhp.wire.notify import Notify
-
-_DEFAULT_POLICY = Retransmit()
-
-HINT_GRACE = 2.0
-"""How long a better answer may take after an unprotected error, before that is believed (RFC 7296 section 2.21.1)."""
 
 
 def pump(sa: IkeSa, now: float) -> None:
@@ -78,34 +71,18 @@ def conclude(sa: IkeSa, message: Message, path: Path, now: float) -> None:
         return
     turn.inbound, turn.path, turn.now = message, path, now
     if turn.exchange != ExchangeType.IKE_SA_INIT:
-        _close_window(sa)
+        outbound.close_window(sa)
     _run(turn, _response(turn))
 
 
 def resume(turn: Turn, work: Work, reply: Answer, now: float) -> None:
     """The guard has answered."""
-    turn.sa.asking = None
+    sa = turn.sa
+    sa.asking = None
     turn.now = now
+    if turn.ours:
+        outbound.stop_clock(sa)
     _run(turn, work, reply)
-
-
-def take_hint(sa: IkeSa, error: PeerError, now: float) -> None:
-    """An unprotected error during IKE_SA_INIT: it counts only if nothing better comes soon."""
-    shake = sa.shake
-    sa.ctx.count("unprotected-error")
-    if shake.hint is None:
-        sa.ctx.timers.cancel(sa.lifetime_timer)
-        sa.lifetime_timer = sa.ctx.timers.start(now + HINT_GRACE, partial(give_up, sa, "no-answer"))
-    shake.hint = error
-
-
-def give_up(sa: IkeSa, reason: str, now: float) -> None:
-    """Nothing (more) came from the peer in time."""
-    hint = sa.handshake.hint if sa.handshake is not None else None
-    if hint is not None:
-        lifecycle.close(sa, Ending(hint.reason, Fault.PEER, hint.detail), now)
-    else:
-        lifecycle.close(sa, sa.ending or Ending(reason, Fault.NETWORK), now)
 
 
 def fail(sa: IkeSa, ending: Ending, now: float) -> None:
@@ -139,6 +116,7 @@ def _run(turn: Turn, work: Work, reply: Answer | None = None) -> None:
     sa.asking = request_id
     sa.ctx.pending[request_id] = (turn, work)
     sa.ctx.do(AskGuard(request_id, question))
+    outbound.watch_guard(sa, turn.now)
 
 
 def _steps(turn: Turn) -> Work:
@@ -167,37 +145,7 @@ def _request(turn: Turn) -> Work:
         if sa.state in HANDSHAKE_STATES:
             lifecycle.close(sa, Ending(error.reason, Fault.LOCAL, error.detail), turn.now)
         return
-    _transmit(turn)
-
-
-def _transmit(turn: Turn) -> None:
-    sa = turn.sa
-    window = sa.requests
-    if turn.exchange == ExchangeType.IKE_SA_INIT:
-        datagram = sealing.plain(sa, turn.exchange, False, window.next_id, turn.out)
-        sa.shake.message_i = datagram
-    else:
-        datagram = sealing.seal(sa, turn.exchange, False, window.next_id, turn.out)
-    wait = window.open(datagram, turn.policy or (sa.connection.retransmit if sa.connection else _DEFAULT_POLICY))
-    sa.ctx.do(Send(datagram, sa.path))
-    window.timer = sa.ctx.timers.start(turn.now + wait, partial(_retransmit, sa))
-
-
-def _retransmit(sa: IkeSa, now: float) -> None:
-    window = sa.requests
-    wait = window.again()
-    if wait is None or window.datagram is None:
-        give_up(sa, "peer-unresponsive" if sa.established_at is not None else "no-answer", now)
-        return
-    sa.ctx.count("retransmitted")
-    sa.ctx.do(Send(window.datagram, sa.path))
-    window.timer = sa.ctx.timers.start(now + wait, partial(_retransmit, sa))
-
-
-def _close_window(sa: IkeSa, *, advance: bool = True) -> None:
-    sa.ctx.timers.cancel(sa.requests.timer)
-    sa.requests.timer = None
-    sa.requests.close(advance=advance)
+    outbound.transmit(turn)
 
 
 def _response(turn: Turn) -> Work:
@@ -212,12 +160,16 @@ def _response(turn: Turn) -> Work:
                 break
     except PeerError as error:
         if is_init:
-            take_hint(sa, error, turn.now)
+            outbound.take_hint(sa, error, turn.now)
         else:
             _reject(turn, error)
         return
     if is_init:
-        _close_window(sa, advance=not turn.repeat)
+        outbound.close_window(sa, advance=not turn.repeat)
+        outbound.stop_clock(sa)
+    elif turn.message.notify(NotifyType.INVALID_SYNTAX) is not None and turn.ending is None:
+        # The peer has given the IKE SA up without a DELETE (RFC 7296 section 2.21.3).
+        turn.ending = Ending("peer-said-invalid-syntax", Fault.PEER, "the peer could not read our request")
     sa.turn = None
     _settle(turn)
 

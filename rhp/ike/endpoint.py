@@ -40,7 +40,7 @@ def unknown_esp(ctx: Context, spi: int, path: Path, now: float) -> None:
     if not ctx.answers.allow(now):
         ctx.count("answer-withheld")
         return
-    sa = ctx.table.by_remote(path.remote.ip)
+    sa = ctx.table.by_remote(path.remote)
     if sa is not None:
         # One report at a time is enough, and a silent peer must not fill the queue.
         if not sa.requests.outstanding and not sa.queue:
@@ -75,7 +75,7 @@ def _to_owner(ctx: Context, header: Header, datagram: bytes, path: Path, now: fl
 
 def _outside(ctx: Context, path: Path, now: float) -> None:
     """A message outside of any SA, such as INVALID_SPI of a peer that has started anew: a hint, if it is of a peer."""
-    sa = ctx.table.by_remote(path.remote.ip) if ctx.answers.allow(now) else None
+    sa = ctx.table.by_remote(path.remote) if ctx.answers.allow(now) else None
     if sa is not None:
         inbound.hint(sa, now)
 

@@ -17,6 +17,7 @@ from rhp.ike import child_sa, conductor, endpoint, inbound, lifecycle, status
 from rhp.ike.child_sa import ChildSa
 from rhp.ike.config import EngineConfig
 from rhp.ike.context import Context
+from rhp.ike.cookies import CookieJar
 from rhp.ike.effects import Effect
 from rhp.ike.errors import Fault, LocalError
 from rhp.ike.handshake import Handshake
@@ -170,9 +171,12 @@ class Engine:
 
     def set_config(self, config: EngineConfig) -> None:
         """New handshakes follow `config`; SAs that exist keep what they were made with."""
-        if config.answer_rate != self._ctx.config.answer_rate:
-            self._ctx.answers = Limiter(config.answer_rate)
-        self._ctx.config = config
+        ctx, old = self._ctx, self._ctx.config
+        if config.answer_rate != old.answer_rate:
+            ctx.answers = Limiter(config.answer_rate)
+        if config.cookie_lifetime != old.cookie_lifetime:
+            ctx.cookies = CookieJar(ctx.random, config.cookie_lifetime)
+        ctx.config = config
 
     def status(self) -> list[IkeStatus]:
         """Every IKE SA with its children, as plain data; one that waits for its DELETE after a rekey is left out."""

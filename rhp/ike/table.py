@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rhp.ike.exchange import ResponseWindow
-from rhp.ike.path import Endpoint, IpAddress
+from rhp.ike.path import Endpoint
 from rhp.ike.states import IkeState
 
 if TYPE_CHECKING:
@@ -99,12 +99,18 @@ class SaTable:
         """Every IKE SA, the rekeyed ones that wait for their DELETE included."""
         return iter(tuple(self._by_spi.values()))
 
-    def by_remote(self, address: IpAddress) -> "IkeSa | None":
-        """An established IKE SA whose peer is at that address. Looks at all of them: only for what is rationed."""
+    def by_remote(self, remote: Endpoint) -> "IkeSa | None":
+        """An established IKE SA whose peer is at that address, and at that port if there is such a one.
+
+        Looks at all of them: only for what is rationed.
+        """
+        found = None
         for sa in self._by_spi.values():
-            if sa.state is IkeState.ESTABLISHED and sa.path.remote.ip == address:
-                return sa
-        return None
+            if sa.state is IkeState.ESTABLISHED and sa.path.remote.ip == remote.ip:
+                if sa.path.remote.port == remote.port:
+                    return sa
+                found = found or sa
+        return found
 
     def remember_first_message(self, sa: "IkeSa", remote: Endpoint, digest: int) -> None:
         """A responder's half-open SA, so that the same IKE_SA_INIT again finds it."""
