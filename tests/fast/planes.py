@@ -189,6 +189,10 @@ class Rig:
             before = self.count("drop-frame-runt")
             tap.send(b"runt")
             wait_for(lambda before=before: self.count("drop-frame-runt") > before)
+        self.settle_sockets()
+
+    def settle_sockets(self):
+        """The same for what came from peers alone."""
         before = self.count("keepalives-in")
         with socket.socket(self.family, socket.SOCK_DGRAM) as sock:
             sock.sendto(b"\xff", (self.ip, self.port))

@@ -1,0 +1,145 @@
+"""What the lanes tell the control thread: IKE datagrams, rate limits, a full ring, a lost TAP."""
+
+import os
+import select
+import socket
+
+import pytest
+from planes import BROADCAST, Rig, Tap, frame, mac, wait_for
+
+MARKER = bytes(4)
+ONE = mac(1)
+
+
+@pytest.fixture
+def rig():
+    with Rig() as rig:
+        yield rig
+
+
+def readable(fd, seconds=0.0):
+    return bool(select.select([fd], [], [], seconds)[0])
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6])
+def test_ike_comes_with_both_addresses(family):
+    with Rig(family=family) as rig:
+        peer = rig.peer()
+        peer.send_raw(MARKER + b"an IKE message")
+        assert readable(rig.plane.event_fd, 3)
+        port = peer.sock.getsockname()[1]
+        assert rig.events() == [("ike", rig.ip, port, rig.ip, rig.port, b"an IKE message")]
+        assert not readable(rig.plane.event_fd)
+        assert rig.count("ike-datagrams-in") == 1
+
+
+def test_the_address_is_the_one_that_was_meant():
+    with Rig(start=False) as rig, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as wide:
+        wide.bind(("", 0))
+        rig.plane.attach_udp(0, wide.fileno(), socket.AF_INET)
+        rig.plane.start()
+        rig.peer().sock.sendto(MARKER + b"x", ("127.0.0.9", wide.getsockname()[1]))
+        assert rig.wait_event("ike")[3:5] == ("127.0.0.9", wide.getsockname()[1])
+
+
+def test_sizes_up_to_the_largest(rig):
+    peer = rig.peer()
+    for size in (0, 1, 27, 28, 65000):
+        data = os.urandom(size)
+        peer.send_raw(MARKER + data)
+        assert rig.wait_event("ike")[5] == data
+
+
+def test_keepalives_are_swallowed(rig):
+    peer = rig.peer()
+    for _ in range(3):
+        peer.send_raw(b"\xff")
+    rig.wait_count("keepalives-in", 3)
+    assert rig.events() == []
+    assert not readable(rig.plane.event_fd)
+
+
+def test_events_wait_for_their_turn(rig):
+    peer = rig.peer()
+    for number in range(100):
+        peer.send_raw(MARKER + bytes((number,)))
+    rig.wait_count("ike-datagrams-in", 100)
+    assert [event[5] for event in rig.plane.poll_events(30)] == [bytes((number,)) for number in range(30)]
+    # There are more, and the descriptor says so.
+    assert readable(rig.plane.event_fd)
+    assert len(rig.plane.poll_events(1000)) == 70
+    assert rig.plane.poll_events() == []
+    assert not readable(rig.plane.event_fd)
+
+
+def test_a_full_ring_loses_datagrams_by_counting_them_and_keeps_room_for_the_lane(rig):
+    peer = rig.peer()
+    for _ in range(3000):
+        peer.send_raw(MARKER + bytes(1000))
+    rig.settle()
+    lost = rig.count("drop-event-full")
+    kept = rig.count("ike-datagrams-in") - lost
+    assert lost > 0
+    assert kept * 1000 > 800_000
+    # The lane's own words still fit.
+    peer.send_frame(frame(BROADCAST, ONE))
+    rig.tap.recv()
+    events = wait_for(lambda: rig.plane.poll_events(10_000))
+    while more := rig.plane.poll_events(10_000):
+        events += more
+    assert events[-1] == ("first-inbound", peer.spi_in)
+    assert len(events) == kept + 1
+    # And afterwards there is room again, over the ring's end.
+    for _ in range(3000):
+        peer.send_raw(MARKER + os.urandom(777))
+        assert len(rig.wait_event("ike")[5]) == 777
+    assert rig.count("drop-event-full") == lost
+
+
+def test_unknown_spis_are_told_at_a_bounded_rate(rig):
+    peer = rig.peer()
+    for _ in range(500):
+        peer.send_raw(b"\x12\x34\x56\x78" + bytes(40))
+    rig.wait_count("drop-unknown-spi", 500)
+    events = rig.events("unknown-spi")
+    assert 1 <= len(events) < 100
+    assert events[0] == ("unknown-spi", 0x12345678, rig.ip, peer.sock.getsockname()[1], rig.ip, rig.port)
+
+
+def test_a_tap_whose_other_end_is_gone_is_told_and_survived(rig):
+    peer = rig.peer()
+    rig.tap.host.close()
+    assert rig.wait_event("tap-lost")[:2] == ("tap-lost", 0)
+    peer.send_frame(frame(BROADCAST, ONE))
+    rig.wait_count("drop-tap-lost")
+    peer.send_raw(MARKER + b"still here")
+    assert rig.wait_event("ike")[5] == b"still here"
+    # A new one can be given while the lanes stand still.
+    rig.plane.stop()
+    rig.taps[0].close()
+    rig.taps[0] = rig.tap = Tap()
+    rig.plane.attach_tap(0, rig.tap.queue.fileno(), mac(0xFEFE))
+    rig.plane.start()
+    peer.send_frame(frame(BROADCAST, ONE))
+    assert rig.tap.recv() == frame(BROADCAST, ONE)
+
+
+def test_a_tap_without_room_costs_frames_and_nothing_else(rig):
+    peer = rig.peer()
+    for _ in range(2000):
+        peer.send_frame(frame(BROADCAST, ONE, bytes(1400)))
+    rig.settle_sockets()
+    assert rig.count("drop-tap-full") > 0
+    rig.tap.pending()
+    peer.send_frame(frame(BROADCAST, ONE))
+    assert rig.tap.recv() == frame(BROADCAST, ONE)
+
+
+def test_a_peer_that_refuses_costs_packets_and_nothing_else(rig):
+    peer, gone = rig.peer(), rig.peer()
+    gone.sock.close()
+    for _ in range(20):
+        rig.tap.send(frame(BROADCAST, ONE))
+        peer.recv_frame()
+    peer.send_frame(frame(BROADCAST, mac(2)))
+    rig.tap.recv()
