@@ -21,7 +21,7 @@ from rhp.wire.header import Header
 from rhp.wire.iana import ExchangeType, NotifyType
 from rhp.wire.message import Message, parse_message
 
-HINT_PAUSE = 10.0
+HINT_PAUSE = 3.0
 """Seconds of silence from a peer before an unprotected hint makes us ask whether it lives."""
 
 
@@ -152,13 +152,19 @@ def _unprotected(sa: IkeSa, datagram: bytes, now: float, reason: str) -> None:
 
 
 def hint(sa: IkeSa, now: float) -> None:
-    """An unprotected message about an SA that has keys. Anybody can send it, so at most it makes us ask the peer."""
+    """An unprotected message about an SA that has keys. Anybody can send it, so at most it makes us ask the peer.
+
+    A peer that has lost its state cannot answer; then there is no need to ask as patiently as over a bad network.
+    """
     sa.ctx.count("unprotected-message")
-    if sa.state is not IkeState.ESTABLISHED or sa.requests.outstanding or now - sa.last_seen < HINT_PAUSE:
+    if sa.state is not IkeState.ESTABLISHED:
         return
-    sa.ctx.count("checked-after-hint")
-    sa.enqueue(dpd.check(sa))
-    conductor.pump(sa, now)
+    if dpd.is_checking(sa):
+        sa.requests.policy = dpd.QUICK
+    elif not sa.requests.outstanding and now - sa.last_seen >= HINT_PAUSE:
+        sa.ctx.count("checked-after-hint")
+        sa.enqueue(dpd.check(sa, dpd.QUICK))
+        conductor.pump(sa, now)
 
 
 def _seen(sa: IkeSa, path: Path, now: float) -> None:
