@@ -14,7 +14,6 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from rhp.guard.guard import Guard
@@ -23,27 +22,25 @@ from rhp.ike import events
 from rhp.ike.config import EngineConfig
 from rhp.ike.engine import Engine
 from rhp.net.addresses import local_addresses, source_address
-from rhp.net.link import link_mac, link_mtu
 from rhp.node import status
 from rhp.node.adapter import Adapter
 from rhp.node.children import Children
 from rhp.node.commands import Commands
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import ControlServer
-from rhp.node.edges import Edges, lane_count, open_interface, open_sockets
+from rhp.node.edges import Edges, lane_count, open_sockets
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper, resolve
 from rhp.node.log import EventLog
 from rhp.node.mtu import configured_mtu
 from rhp.node.network import NetworkQueue
-from rhp.node.pseudomac import interface_mac
 from rhp.node.settings import NodeSettings
+from rhp.node.tap import Tap
 from rhp.node.tunnels import Tunnels
 
 FAREWELL_SECONDS = 2.0
 """How long peers have to confirm their DELETE."""
-TAP_RETRY_SECONDS = 2.0
 
 
 class Node:
@@ -61,11 +58,7 @@ class Node:
         self._why = ""
         self._state = "starting"
         self._established_ms: dict[int, float] = {}
-        self._restoring: asyncio.Task[None] | None = None
         self._mtu = settings.interface.mtu or configured_mtu(engine_config.connections)
-        self._mac = settings.interface.mac or interface_mac(
-            _machine_id(), settings.interface.name, [one.local.identity.build() for one in engine_config.connections]
-        )
         self._edges = Edges()
         self._plane = DataPlane(lane_count(settings.lanes))
         self._control = ControlServer(settings.control_socket, self._handle)
@@ -76,6 +69,10 @@ class Node:
         self._network = NetworkQueue(guard)
         self._tunnels = Tunnels(
             self._children, self._network, self._journal, settings.interface, self._mtu, local_addresses
+        )
+        identities = [one.local.identity.build() for one in engine_config.connections]
+        self._tap = Tap(
+            guard, self._plane, self._journal, settings.interface, self._mtu, identities, self._tunnels.restore
         )
         self._adapter = self._make_adapter()
         self._keeper = Keeper(
@@ -115,14 +112,14 @@ class Node:
         stack.callback(self._edges.close)
         raw_esp = any(one.encapsulation == "auto" for one in self._config.connections)
         await open_sockets(self._guard, self._plane, settings, raw_esp=raw_esp, edges=self._edges)
-        await open_interface(self._guard, self._plane, settings, self._mtu, self._mac)
+        await self._tap.open()
         self._children.set_hub()
         self._network.start()
         stack.push_async_callback(self._network.close)
         self._plane.start()
         self._adapter.start()
         stack.callback(self._adapter.stop)
-        stack.push_async_callback(self._cancel_restoring)
+        stack.push_async_callback(self._tap.close)
         for edge in self._edges.ike.values():
             edge.listen(self._loop, self._adapter.receive)
         self._state = "running"
@@ -167,7 +164,7 @@ class Node:
             tunnels=self._tunnels,
             listener=self._heard,
         )
-        adapter.on_tap_lost = self._tap_lost
+        adapter.on_tap_lost = self._tap.lost
         return adapter
 
     def _make_commands(self) -> Commands:
@@ -200,36 +197,6 @@ class Node:
         self._established_ms[ike_id] = round((self._loop.time() - sa.created_at) * 1000.0, 1)
         return self._established_ms[ike_id]
 
-    def _tap_lost(self, lane: int, errno: int) -> None:
-        if self._restoring is not None or self._state != "running":
-            return  # Every lane tells of its own queue.
-        self._journal.write(
-            "tap lost", interface=self._settings.interface.name, lane=lane, errno=os.strerror(errno) if errno else None
-        )
-        self._restoring = self._loop.create_task(self._restore_tap(), name="rhp-restore-tap")
-
-    async def _restore_tap(self) -> None:
-        name = self._settings.interface.name
-        while True:
-            await asyncio.sleep(TAP_RETRY_SECONDS)
-            self._plane.stop()
-            try:
-                await open_interface(self._guard, self._plane, self._settings, self._mtu, self._mac)
-            except StartError as error:
-                self._journal.write("tap restore failed", interface=name, detail=str(error), retry_in=TAP_RETRY_SECONDS)
-                continue
-            finally:
-                self._plane.start()
-            break
-        self._restoring = None
-        self._tunnels.restore()
-        self._journal.write("tap restored", interface=name)
-
-    async def _cancel_restoring(self) -> None:
-        if self._restoring is not None:
-            self._restoring.cancel()
-            await asyncio.gather(self._restoring, return_exceptions=True)
-
     def _picture(self) -> dict[str, Any]:
         now = self._loop.time()
         sources = status.Sources(
@@ -238,38 +205,14 @@ class Node:
             children=self._children,
             keeper=self._keeper,
             journal=self._journal,
+            tap=self._tap,
+            edges=self._edges,
+            adapter=self._adapter,
             settings=self._settings,
             starts={one.name: one.start for one in self._config.connections},
             established_ms=self._established_ms,
         )
-        return {
-            "schema_version": status.SCHEMA_VERSION,
-            "version": version("rhp"),
-            "pid": os.getpid(),
-            "state": self._state,
-            "uptime_s": round(now - self._began, 1),
-            "interface": self._interface(),
-            "ports": {"ike": self._settings.port, "natt": self._settings.natt_port},
-            "lanes": self._plane.lanes,
-            "connections": status.connections(sources, now),
-            "ike_sas": status.ike_sas(sources, now),
-            "macs": status.macs(sources),
-            "failures": self._journal.failures(),
-            "counters": {
-                "engine": dict(self._engine.counters),
-                "node": {**self._adapter.counters, **self._journal.counters},
-                "edges": self._edges.counters(),
-                "dataplane": self._plane.counters(),
-            },
-        }
-
-    def _interface(self) -> dict[str, Any]:
-        interface = self._settings.interface
-        shown: dict[str, Any] = {"name": interface.name, "addresses": [str(one) for one in interface.addresses]}
-        try:
-            return {**shown, "present": True, "mac": link_mac(interface.name).hex(":"), "mtu": link_mtu(interface.name)}
-        except OSError:
-            return {**shown, "present": False, "mac": None, "mtu": None}
+        return status.picture(sources, self._state, now - self._began, now)
 
 
 async def run(settings: NodeSettings, engine_config: EngineConfig, guard: Guard) -> None:
@@ -279,14 +222,6 @@ async def run(settings: NodeSettings, engine_config: EngineConfig, guard: Guard)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop, signal.Signals(number).name)
     await node.serve()
-
-
-def _machine_id(file: Path = Path("/etc/machine-id")) -> bytes:
-    """What tells this machine from others (machine-id(5)), or nothing where it has no such name."""
-    try:
-        return file.read_bytes().strip()
-    except OSError:
-        return b""
 
 
 def _utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""Opening what a node stands on: the IKE port, the NAT-T sockets of the lanes, raw ESP, and the TAP.
+"""Opening what a node stands on: the IKE port, the NAT-T sockets of the lanes, and raw ESP.
 
 Everything privileged is asked of the guard. Descriptors are handed to the data plane, which keeps copies; the node
 keeps the IKE sockets, and one NAT-T socket per family to send IKE from, whose reading is the data plane's.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rhp.guard.guard import Guard
-from rhp.guard.protocol import ConfigureLink, Descriptors, NetworkQuestion, OpenRawEsp, OpenTap, OpenUdp, Refused
+from rhp.guard.protocol import Descriptors, NetworkQuestion, OpenRawEsp, OpenUdp, Refused
 from rhp.net.udp import UdpSocket
 from rhp.node.errors import StartError
 from rhp.node.settings import NodeSettings
@@ -76,42 +76,11 @@ async def open_sockets(guard: Guard, plane: DataPlane, settings: NodeSettings, *
                 _attach(plane.attach_raw, lane, fd, family)
 
 
-async def open_interface(guard: Guard, plane: DataPlane, settings: NodeSettings, mtu: int, mac: bytes) -> None:
-    """Make the TAP with `mac`, set it up and give each lane its queue; raises `StartError`."""
-    interface = settings.interface
-    fds = await _opened(guard, OpenTap(interface.name, plane.lanes))
-    try:
-        await _done(
-            guard,
-            ConfigureLink(
-                interface.name,
-                mtu=mtu,
-                up=True,
-                mac=mac,
-                addresses=tuple(map(str, interface.addresses)),
-                bridge=interface.bridge,
-            ),
-        )
-        for lane, fd in enumerate(fds):
-            plane.attach_tap(lane, fd, mac)
-    except OSError as error:
-        raise StartError(f"the interface {interface.name} cannot be used: {error.strerror or error}") from None
-    finally:
-        for fd in fds:
-            os.close(fd)
-
-
 async def _opened(guard: Guard, question: NetworkQuestion) -> tuple[int, ...]:
     answer = await guard.ask(question)
     if isinstance(answer, Descriptors):
         return answer.fds
     raise StartError(answer.reason if isinstance(answer, Refused) else "the guard gave no descriptor")
-
-
-async def _done(guard: Guard, question: NetworkQuestion) -> None:
-    answer = await guard.ask(question)
-    if isinstance(answer, Refused):
-        raise StartError(answer.reason)
 
 
 def _attach(attach: Callable[[int, int, int], None], lane: int, fd: int, family: int, *, keep: bool = False) -> None:

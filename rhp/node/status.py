@@ -6,17 +6,22 @@ where the name says so; octet counts are inner payload octets; SPIs are hexadeci
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from rhp.ike.engine import Engine
 from rhp.ike.status import ChildStatus, IkeStatus
+from rhp.node.adapter import Adapter
 from rhp.node.children import Children
+from rhp.node.edges import Edges
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper
 from rhp.node.selectors import format_selectors
 from rhp.node.settings import NodeSettings
+from rhp.node.tap import Tap
 from rhp.pki.identity import format_identity
 
 if TYPE_CHECKING:
@@ -28,16 +33,44 @@ MACS_SHOWN = 1000
 
 @dataclass(slots=True)
 class Sources:
-    """Where the picture is taken from. `interface` gives the interface's part, `edges` the counters of the edges."""
+    """Where the picture is taken from. `starts` says of each connection how it begins."""
 
     engine: Engine
     plane: DataPlane
     children: Children
     keeper: Keeper
     journal: Journal
+    tap: Tap
+    edges: Edges
+    adapter: Adapter
     settings: NodeSettings
     starts: Mapping[str, str]
     established_ms: Mapping[int, float]
+
+
+def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str, Any]:
+    """The whole picture. `state` is the node's own, `now` the engine's time."""
+    settings = sources.settings
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "version": version("rhp"),
+        "pid": os.getpid(),
+        "state": state,
+        "uptime_s": round(uptime, 1),
+        "interface": sources.tap.picture(),
+        "ports": {"ike": settings.port, "natt": settings.natt_port},
+        "lanes": sources.plane.lanes,
+        "connections": connections(sources, now),
+        "ike_sas": ike_sas(sources, now),
+        "macs": macs(sources),
+        "failures": sources.journal.failures(),
+        "counters": {
+            "engine": dict(sources.engine.counters),
+            "node": {**sources.adapter.counters, **sources.journal.counters},
+            "edges": sources.edges.counters(),
+            "dataplane": sources.plane.counters(),
+        },
+    }
 
 
 def connections(sources: Sources, now: float) -> list[dict[str, Any]]:
