@@ -35,7 +35,7 @@ class IkeSa:
 
     `turn` is our exchange that is under way, `queue` those that wait for it; `asking` is the guard request that it
     waits for. `children` maps inbound SPIs to pairs. After a rekey `successor` has taken over everything but the SPIs
-    and keys, and there `replaced_another` is set.
+    and keys.
     """
 
     __slots__ = (
@@ -66,7 +66,6 @@ class IkeSa:
         "peer_is_rhp",
         "queue",
         "rekey_at",
-        "replaced_another",
         "requests",
         "responses",
         "role",
@@ -118,7 +117,6 @@ class IkeSa:
         self.nat_local = self.nat_remote = self.encapsulate = False
         self.children: dict[int, ChildSa] = {}
         self.successor: IkeSa | None = None
-        self.replaced_another = False
         self.ending: Ending | None = None
         self.lifetime_timer: Timer | None = None
         self.dpd_timer: Timer | None = None

@@ -44,7 +44,7 @@ def succeed(old: IkeSa, new: IkeSa, now: float) -> None:
     new.queue, old.queue = old.queue, None
     for turn in new.queue or ():
         turn.sa = new
-    old.successor, new.replaced_another = new, True
+    old.successor = new
     old.become(IkeState.REKEYED)
     cancel_timers(old)
     old.lifetime_timer = old.ctx.timers.start(now + REAP_TIME, partial(_reap, old))

@@ -7,7 +7,6 @@ the one whose initiator's SPI is lower, which both sides find alike.
 
 from rhp.ike import lifecycle
 from rhp.ike.errors import Fault
-from rhp.ike.ike_sa import IkeSa
 from rhp.ike.states import IkeState
 from rhp.ike.tasks import delete
 from rhp.ike.tasks.registry import hook
@@ -46,7 +45,6 @@ def _settle(turn: Turn) -> None:
             continue
         role, began = other.origin
         crossed = role != sa.role and turn.now - began < CROSSING_TIME
-        crossed = _crossed(sa, other, turn.now)
         if crossed and other.spi_i < sa.spi_i:
             turn.follow.append(delete.deletion(sa, Ending("replaced", Fault.NONE, "both sides began at once")))
             return
@@ -55,10 +53,3 @@ def _settle(turn: Turn) -> None:
             lifecycle.close(other, Ending("initial-contact", Fault.NONE, "the peer has started anew"), turn.now)
         else:
             turn.follow.append(delete.deletion(other, Ending("replaced", Fault.NONE, "another one took its place")))
-
-
-def _crossed(sa: IkeSa, other: IkeSa, now: float) -> bool:
-    """Whether both sides seem to have begun at once. After a rekey neither role nor age tell of a beginning."""
-    if other.role == sa.role or other.replaced_another or other.established_at is None:
-        return False
-    return now - other.established_at < CROSSING_TIME
