@@ -19,7 +19,7 @@ from rhp.guard.protocol import Question, Refused
 from rhp.ike import effects, events
 from rhp.ike.engine import Engine
 from rhp.ike.errors import LocalError
-from rhp.ike.path import Endpoint, Path
+from rhp.ike.path import IKE_PORT, Endpoint, Path
 from rhp.net.udp import UdpEdge
 from rhp.node.children import Children
 from rhp.node.tunnels import Tunnels
@@ -200,8 +200,12 @@ class Adapter:
                 path = Path(_endpoint(local_ip, local_port), _endpoint(remote_ip, remote_port), natt=True)
                 self._engine.receive(data, path, now)
             case ("unknown-spi", spi, remote_ip, remote_port, local_ip, local_port):
-                path = Path(_endpoint(local_ip, local_port), _endpoint(remote_ip, remote_port), natt=local_port != 0)
-                self._engine.unknown_spi(spi, path, now)
+                # Plain ESP has no ports (they are 0); an answer then goes to the IKE port.
+                local, remote = (
+                    _endpoint(local_ip, local_port or IKE_PORT),
+                    _endpoint(remote_ip, remote_port or IKE_PORT),
+                )
+                self._engine.unknown_spi(spi, Path(local, remote, natt=local_port != 0), now)
             case ("first-inbound", spi_in):
                 self._engine.first_inbound(spi_in, now)
             case ("sa-limit", spi_in, _):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -51,9 +52,11 @@ class RunFolder:
         self._folder = folder
         self._file = folder / LOCK_FILE
         self._fd = -1
+        self._made = False
 
     def __enter__(self) -> Self:
         try:
+            self._made = not self._folder.exists()
             self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             self._fd = self._locked()
         except BlockingIOError:
@@ -72,6 +75,9 @@ class RunFolder:
     ) -> None:
         self._file.unlink(missing_ok=True)
         os.close(self._fd)
+        if self._made:
+            with suppress(OSError):
+                self._folder.rmdir()
 
     def _locked(self) -> int:
         """Open and lock the file; again when its last holder took it away between the two steps."""

@@ -63,6 +63,16 @@ def test_a_lock_that_a_dead_node_left_is_no_hindrance(tmp_path):
 def test_a_run_folder_is_made(tmp_path):
     with RunFolder(tmp_path / "a" / "b"):
         assert (tmp_path / "a" / "b" / "rhp.lock").exists()
+    assert not (tmp_path / "a" / "b").exists()
+
+
+def test_a_run_folder_that_was_there_stays(tmp_path):
+    with RunFolder(tmp_path):
+        pass
+    assert tmp_path.exists()
+    with RunFolder(tmp_path / "new"):
+        (tmp_path / "new" / "somebody's").touch()
+    assert (tmp_path / "new" / "somebody's").exists()
 
 
 def test_a_run_folder_that_cannot_be_made_is_one_sentence(tmp_path):
