@@ -24,7 +24,7 @@ from rhp._fast.seal cimport seal_frame, seal_packet
 from rhp._fast.selector cimport selectors_match
 from rhp._fast.stats cimport (
     TOTAL_ARP_ANSWERED, TOTAL_FLOODED, TOTAL_MAC_LEARNED, TOTAL_MAC_MOVED, TOTAL_MAC_TABLE_FULL, TOTAL_MSS_CLAMPED,
-    TOTAL_ND_ANSWERED, TOTAL_PEER_TO_PEER,
+    TOTAL_ND_ANSWERED, TOTAL_PEER_TO_PEER, bump,
 )
 from rhp._fast.tap cimport tap_write
 
@@ -38,9 +38,9 @@ cdef inline int number_of(const port_lane_t* port) noexcept nogil:
 
 
 cdef void drop(lane_t* lane, port_lane_t* source, int reason) noexcept nogil:
-    lane.stats.drops[reason] += 1
+    bump(&lane.stats.drops[reason], 1)
     if source != NULL:
-        source.drops += 1
+        bump(&source.drops, 1)
 
 
 cdef bint allowed(const lane_t* lane, const port_lane_t* source, const port_lane_t* target) noexcept nogil:
@@ -52,7 +52,7 @@ cdef bint allowed(const lane_t* lane, const port_lane_t* source, const port_lane
 
 cdef void clamp(lane_t* lane, const port_lane_t* port, uint8_t* data, size_t len, const frame_t* frame) noexcept nogil:
     if port != NULL and port.port.mss and mss_clamp(data, len, frame, port.port.mss):
-        lane.stats.totals[<int>TOTAL_MSS_CLAMPED] += 1
+        bump(&lane.stats.totals[<int>TOTAL_MSS_CLAMPED], 1)
 
 
 # Learning.
@@ -61,11 +61,11 @@ cdef bint learn(lane_t* lane, const port_lane_t* source, uint64_t mac) noexcept 
     """False when the sender claims a fixed address of another port."""
     cdef learn_t result = hub_learn(lane.hub, mac, number_of(source), lane.now_ms)
     if result == LEARN_NEW:
-        lane.stats.totals[<int>TOTAL_MAC_LEARNED] += 1
+        bump(&lane.stats.totals[<int>TOTAL_MAC_LEARNED], 1)
     elif result == LEARN_MOVED:
-        lane.stats.totals[<int>TOTAL_MAC_MOVED] += 1
+        bump(&lane.stats.totals[<int>TOTAL_MAC_MOVED], 1)
     elif result == LEARN_FULL:
-        lane.stats.totals[<int>TOTAL_MAC_TABLE_FULL] += 1
+        bump(&lane.stats.totals[<int>TOTAL_MAC_TABLE_FULL], 1)
     return result != LEARN_SPOOFED
 
 
@@ -129,9 +129,9 @@ cdef bint discover(
     if not owner_of(lane, source, &discovery, &mac):
         return False
     if discovery.kind == DISCOVERY_ARP_REQUEST:
-        lane.stats.totals[<int>TOTAL_ARP_ANSWERED] += 1
+        bump(&lane.stats.totals[<int>TOTAL_ARP_ANSWERED], 1)
     else:
-        lane.stats.totals[<int>TOTAL_ND_ANSWERED] += 1
+        bump(&lane.stats.totals[<int>TOTAL_ND_ANSWERED], 1)
     reply(lane, source, discovery_answer(data, frame, &discovery, mac, lane.answer + HEAD_ROOM))
     return True
 
@@ -171,7 +171,7 @@ cdef void flood(
 ) noexcept nogil:
     cdef port_lane_t* target
     cdef int index
-    lane.stats.totals[<int>TOTAL_FLOODED] += 1
+    bump(&lane.stats.totals[<int>TOTAL_FLOODED], 1)
     if source != NULL:
         tap_write(lane, data, len)
     for index in range(lane.ethernet_count):
@@ -204,7 +204,7 @@ cdef void deliver(
         drop(lane, source, DROP_HUB_ISOLATED)
     else:
         if source != NULL:
-            lane.stats.totals[<int>TOTAL_PEER_TO_PEER] += 1
+            bump(&lane.stats.totals[<int>TOTAL_PEER_TO_PEER], 1)
         clamp(lane, target, data, len, frame)
         if target.port.kind == PORT_ETHERNET:
             seal_frame(lane, target, data, len)

@@ -3,6 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from atomic cimport RELAXED, store64
 from linux_socket cimport MSG_TRUNC, mmsghdr, sockaddr_in6
 
 from rhp._fast.address cimport endpoint_from_socket, endpoint_t
@@ -19,7 +20,7 @@ from rhp._fast.outer cimport inbox_local
 from rhp._fast.packet cimport address_equal, packet_parse, packet_t
 from rhp._fast.sadb cimport ENCAPSULATION_ESP, ENCAPSULATION_UDP, sa_lane_t
 from rhp._fast.selector cimport selectors_match
-from rhp._fast.stats cimport TOTAL_ESP_IN, TOTAL_IKE_IN, TOTAL_KEEPALIVES
+from rhp._fast.stats cimport TOTAL_ESP_IN, TOTAL_IKE_IN, TOTAL_KEEPALIVES, bump
 
 cdef enum:
     SPI_OCTETS = 4
@@ -65,7 +66,7 @@ cdef inline sa_lane_t* spi_find(const lane_t* lane, uint32_t spi) noexcept nogil
 
 cdef void tell(lane_t* lane, event_t* event, const uint8_t* data, bint stranger) noexcept nogil:
     if not ring_put(&lane.ring, event, data, stranger):
-        lane.stats.drops[<int>DROP_EVENT_FULL] += 1
+        bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
 
 
 cdef void tell_datagram(
@@ -82,7 +83,7 @@ cdef void take_ike(lane_t* lane, const queue_t* socket, int index, const uint8_t
     memset(&event, 0, sizeof(event))
     event.kind = EVENT_IKE
     event.length = <uint32_t>(len - SPI_OCTETS)
-    lane.stats.totals[<int>TOTAL_IKE_IN] += 1
+    bump(&lane.stats.totals[<int>TOTAL_IKE_IN], 1)
     tell_datagram(lane, socket, index, &event, data + SPI_OCTETS)
 
 
@@ -90,9 +91,9 @@ cdef void take_unknown(lane_t* lane, const queue_t* socket, int index, uint32_t 
     cdef event_t event
     cdef uint64_t fresh = (lane.now_ms - lane.unknown_spi_refill) / UNKNOWN_SPI_MS
     if spi >= FIRST_SPI and spi % lane.lanes != <uint32_t>lane.index:
-        lane.stats.drops[<int>DROP_FOREIGN_LANE] += 1
+        bump(&lane.stats.drops[<int>DROP_FOREIGN_LANE], 1)
         return
-    lane.stats.drops[<int>DROP_UNKNOWN_SPI] += 1
+    bump(&lane.stats.drops[<int>DROP_UNKNOWN_SPI], 1)
     if fresh:
         lane.unknown_spi_refill = lane.now_ms
         lane.unknown_spi_tokens = min(<uint64_t>UNKNOWN_SPI_BURST, lane.unknown_spi_tokens + fresh)
@@ -137,8 +138,8 @@ cdef void check_peer(lane_t* lane, sa_lane_t* view, int which, const sockaddr_in
 # ESP.
 
 cdef void drop(lane_t* lane, sa_lane_t* view, int reason) noexcept nogil:
-    lane.stats.drops[reason] += 1
-    view.port.drops += 1
+    bump(&lane.stats.drops[reason], 1)
+    bump(&view.port.drops, 1)
 
 
 cdef void leave_transport(
@@ -179,20 +180,20 @@ cdef int open_packet(
             return -<int>DROP_ESP_CRYPTO_FAILED
     size = esp_open(view.opener, data, len, lane.opened + HEAD_ROOM, next_header)
     if size == -<int>DROP_ESP_REPLAYED or size == -<int>DROP_ESP_TOO_OLD:
-        view.replay_drops += 1
+        bump(&view.replay_drops, 1)
     elif size == -<int>DROP_ESP_BAD_ICV:
-        view.auth_drops += 1
+        bump(&view.auth_drops, 1)
     return size
 
 
 cdef void count_inbound(lane_t* lane, sa_lane_t* view, int size) noexcept nogil:
     if view.packets_in == 0:
         tell_sa(lane, view, EVENT_FIRST_INBOUND)
-    view.packets_in += 1
-    view.bytes_in += size
-    view.last_in = lane.now
-    view.port.packets_in += 1
-    view.port.bytes_in += size
+    bump(&view.packets_in, 1)
+    bump(&view.bytes_in, size)
+    store64(&view.last_in, lane.now, RELAXED)
+    bump(&view.port.packets_in, 1)
+    bump(&view.port.bytes_in, size)
 
 
 cdef void take_esp(lane_t* lane, int which, int index, const uint8_t* data, size_t len) noexcept nogil:
@@ -200,7 +201,7 @@ cdef void take_esp(lane_t* lane, int which, int index, const uint8_t* data, size
     cdef uint8_t* inner = lane.opened + HEAD_ROOM
     cdef uint8_t next_header = 0
     cdef int size
-    lane.stats.totals[<int>TOTAL_ESP_IN] += 1
+    bump(&lane.stats.totals[<int>TOTAL_ESP_IN], 1)
     if view == NULL:
         take_unknown(lane, lane.queues + which, index, load_be32(data))
         return
@@ -248,7 +249,7 @@ cdef int classify(lane_t* lane, int which, int index, size_t* offset) noexcept n
             offset[0] = header
         return 0 if len - offset[0] >= SPI_OCTETS else -<int>DROP_DATAGRAM_SHORT
     if len == 1 and data[0] == KEEPALIVE:
-        lane.stats.totals[<int>TOTAL_KEEPALIVES] += 1
+        bump(&lane.stats.totals[<int>TOTAL_KEEPALIVES], 1)
         return 1
     if len < SPI_OCTETS:
         return -<int>DROP_DATAGRAM_SHORT
@@ -271,7 +272,7 @@ cdef void inbound_process(lane_t* lane, int which, int count) noexcept nogil:
             esp[found] = index
             found += 1
         elif result < 0:
-            lane.stats.drops[-result] += 1
+            bump(&lane.stats.drops[-result], 1)
     for index in range(found):
         lane.expected = found - index
         data = lane.inbox.slots + esp[index] * SLOT_STRIDE + HEAD_ROOM + offsets[index]

@@ -17,7 +17,7 @@ from rhp._fast.mailbox cimport *
 from rhp._fast.outer cimport inbox_receive, inbox_reset
 from rhp._fast.sadb cimport *
 from rhp._fast.seal cimport seal_finish
-from rhp._fast.stats cimport TOTAL_WAKEUPS
+from rhp._fast.stats cimport TOTAL_WAKEUPS, bump
 from rhp._fast.tap cimport tap_read
 
 cdef enum:
@@ -165,7 +165,7 @@ cdef void* lane_run(void* argument) noexcept nogil:
     cdef uint32_t what
     while not load64(&lane.stop, ACQUIRE):
         count = epoll_wait(lane.epoll, events, EPOLL_EVENTS, -1)
-        lane.stats.totals[<int>TOTAL_WAKEUPS] += 1
+        bump(&lane.stats.totals[<int>TOTAL_WAKEUPS], 1)
         look_at_clock(lane)
         lane_read_mail(lane)
         for index in range(count):

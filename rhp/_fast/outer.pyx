@@ -15,13 +15,13 @@ from rhp._fast.drops cimport (
 from rhp._fast.lane cimport BATCH, RECEIVE_CONTROL_ROOM, SLOT_STRIDE, lane_t, queue_t
 from rhp._fast.packet cimport address_from4, address_from6
 from rhp._fast.sadb cimport sa_lane_t
-from rhp._fast.stats cimport TOTAL_ESP_OUT, TOTAL_RECEIVE_CALLS, TOTAL_RECEIVE_ERRORS, TOTAL_SEND_CALLS
+from rhp._fast.stats cimport TOTAL_ESP_OUT, TOTAL_RECEIVE_CALLS, TOTAL_RECEIVE_ERRORS, TOTAL_SEND_CALLS, bump
 
 
 cdef uint8_t* queue_slot(lane_t* lane, sa_lane_t* view) noexcept nogil:
     cdef queue_t* queue = lane.queues + view.queue
     if queue.fd < 0:
-        lane.stats.drops[<int>DROP_NO_SOCKET] += 1
+        bump(&lane.stats.drops[<int>DROP_NO_SOCKET], 1)
         return NULL
     if queue.count == BATCH:
         queue_flush(lane, queue)
@@ -55,9 +55,9 @@ cdef void queue_flush(lane_t* lane, queue_t* queue) noexcept nogil:
     cdef int sent
     while done < queue.count:
         sent = sendmmsg(queue.fd, queue.messages + done, queue.count - done, MSG_DONTWAIT)
-        lane.stats.totals[<int>TOTAL_SEND_CALLS] += 1
+        bump(&lane.stats.totals[<int>TOTAL_SEND_CALLS], 1)
         if sent > 0:
-            lane.stats.totals[<int>TOTAL_ESP_OUT] += sent
+            bump(&lane.stats.totals[<int>TOTAL_ESP_OUT], sent)
             done += sent
             continue
         if errno == EINTR:
@@ -65,7 +65,7 @@ cdef void queue_flush(lane_t* lane, queue_t* queue) noexcept nogil:
         reason = send_drop(errno)
         # A full socket is full for the rest of the batch too; any other error is this packet's own.
         sent = queue.count - done if reason == DROP_SEND_FULL else 1
-        lane.stats.drops[<int>reason] += sent
+        bump(&lane.stats.drops[<int>reason], sent)
         done += sent
     queue.count = 0
 
@@ -73,11 +73,11 @@ cdef void queue_flush(lane_t* lane, queue_t* queue) noexcept nogil:
 cdef int inbox_receive(lane_t* lane, queue_t* socket) noexcept nogil:
     cdef int count
     count = recvmmsg(socket.fd, lane.inbox.messages, BATCH, MSG_DONTWAIT, NULL)
-    lane.stats.totals[<int>TOTAL_RECEIVE_CALLS] += 1
+    bump(&lane.stats.totals[<int>TOTAL_RECEIVE_CALLS], 1)
     if count < 0:
         if errno != EAGAIN and errno != EINTR:
             # An ICMP error of the past; reading it has cleared it.
-            lane.stats.totals[<int>TOTAL_RECEIVE_ERRORS] += 1
+            bump(&lane.stats.totals[<int>TOTAL_RECEIVE_ERRORS], 1)
         return 0
     return count
 

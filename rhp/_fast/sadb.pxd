@@ -82,7 +82,7 @@ cdef struct sa_lane_s:
     socklen_t remote_length
     size_t control_length
     sockaddr_in6 remote
-    uint8_t control[SA_CONTROL_ROOM]
+    uint64_t control[SA_CONTROL_ROOM / 8]  # Words, for their alignment.
     # Where from.
     endpoint_t peer
     endpoint_t peer_reported        # The last other address told as "nat-moved".

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from atomic cimport RELAXED, cas64, load64
+from atomic cimport RELAXED, cas64, load64, store64
 
 from rhp._fast.drops cimport (
     DROP_ESP_CRYPTO_FAILED, DROP_ESP_OVERSIZED, DROP_EVENT_FULL, DROP_NO_OUTBOUND_SA, DROP_SEQUENCE_EXHAUSTED,
@@ -16,6 +16,7 @@ from rhp._fast.outer cimport queue_flush, queue_push, queue_slot
 from rhp._fast.packet cimport packet_t
 from rhp._fast.sa cimport esp_sequence_take
 from rhp._fast.sadb cimport port_lane_t, sa_lane_t, sa_t
+from rhp._fast.stats cimport bump
 
 cdef enum:
     PROTOCOL_IP4 = 4
@@ -34,7 +35,7 @@ cdef void tell_limit(lane_t* lane, sa_t* sa, uint64_t stage) noexcept nogil:
             event.number = sa.spi_in
             event.detail = stage == 2
             if not ring_put(&lane.ring, &event, NULL, False):
-                lane.stats.drops[<int>DROP_EVENT_FULL] += 1
+                bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
             return
 
 
@@ -80,8 +81,8 @@ cdef void give_back(lane_t* lane) noexcept nogil:
 
 cdef void tell_no_sa(lane_t* lane, port_lane_t* port) noexcept nogil:
     cdef event_t event
-    lane.stats.drops[<int>DROP_NO_OUTBOUND_SA] += 1
-    port.drops += 1
+    bump(&lane.stats.drops[<int>DROP_NO_OUTBOUND_SA], 1)
+    bump(&port.drops, 1)
     if port.told_no_sa != 0 and lane.now_ms - port.told_no_sa < TELL_NO_SA_MS:
         return
     port.told_no_sa = lane.now_ms
@@ -89,7 +90,7 @@ cdef void tell_no_sa(lane_t* lane, port_lane_t* port) noexcept nogil:
     event.kind = EVENT_NO_SA
     event.number = port.port.number
     if not ring_put(&lane.ring, &event, NULL, False):
-        lane.stats.drops[<int>DROP_EVENT_FULL] += 1
+        bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
 
 
 cdef int seal_into(
@@ -120,19 +121,19 @@ cdef void seal(lane_t* lane, port_lane_t* port, uint8_t next_header, uint8_t* pa
         return
     slot = queue_slot(lane, view)
     if slot == NULL:
-        port.drops += 1
+        bump(&port.drops, 1)
         return
     size = seal_into(lane, view, next_header, payload, len, slot)
     if size < 0:
-        lane.stats.drops[-size] += 1
-        port.drops += 1
+        bump(&lane.stats.drops[-size], 1)
+        bump(&port.drops, 1)
         return
     queue_push(lane, view, size)
-    view.packets_out += 1
-    view.bytes_out += len
-    view.last_out = lane.now
-    port.packets_out += 1
-    port.bytes_out += len
+    bump(&view.packets_out, 1)
+    bump(&view.bytes_out, len)
+    store64(&view.last_out, lane.now, RELAXED)
+    bump(&port.packets_out, 1)
+    bump(&port.bytes_out, len)
 
 
 cdef void seal_frame(lane_t* lane, port_lane_t* port, uint8_t* data, size_t len) noexcept nogil:

@@ -2,6 +2,8 @@
 
 from libc.stdint cimport uint64_t
 
+from atomic cimport RELAXED, store64
+
 from rhp._fast.drops cimport DROP_COUNT
 
 cdef enum total_t:
@@ -28,6 +30,10 @@ cdef enum total_t:
 ctypedef struct stats_t:
     uint64_t totals[TOTAL_COUNT]
     uint64_t drops[DROP_COUNT]
+
+cdef inline void bump(uint64_t* counter, uint64_t by) noexcept nogil:
+    """Counts, in the thread that owns the counter; others may read it with a relaxed load."""
+    store64(counter, counter[0] + by, RELAXED)
 
 # Adds the counters to `values`, a dict of name to int that may be empty. Needs the GIL.
 cdef int stats_add(const stats_t* stats, dict values) except -1

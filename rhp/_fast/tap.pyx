@@ -12,7 +12,7 @@ from rhp._fast.drops cimport (
 )
 from rhp._fast.events cimport EVENT_TAP_LOST, event_t, ring_put
 from rhp._fast.lane cimport BATCH, HEAD_ROOM, SLOT_ROOM, SLOT_STRIDE, lane_t
-from rhp._fast.stats cimport TOTAL_TAP_IN, TOTAL_TAP_OUT
+from rhp._fast.stats cimport TOTAL_TAP_IN, TOTAL_TAP_OUT, bump
 
 
 cdef bint means_lost(int error) noexcept nogil:
@@ -32,7 +32,7 @@ cdef void lose(lane_t* lane, int error) noexcept nogil:
     # The descriptor itself is closed by its owner, the data plane.
     lane.tap = -1
     if not ring_put(&lane.ring, &event, NULL, False):
-        lane.stats.drops[<int>DROP_EVENT_FULL] += 1
+        bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
 
 
 cdef int tap_read(lane_t* lane, uint32_t* lengths, uint32_t polled) noexcept nogil:
@@ -41,9 +41,9 @@ cdef int tap_read(lane_t* lane, uint32_t* lengths, uint32_t polled) noexcept nog
     while count < BATCH:
         size = read(lane.tap, lane.frames + count * SLOT_STRIDE + HEAD_ROOM, SLOT_ROOM)
         if size > 0:
-            lane.stats.totals[<int>TOTAL_TAP_IN] += 1
+            bump(&lane.stats.totals[<int>TOTAL_TAP_IN], 1)
             if size == SLOT_ROOM:
-                lane.stats.drops[<int>DROP_FRAME_OVERSIZED] += 1
+                bump(&lane.stats.drops[<int>DROP_FRAME_OVERSIZED], 1)
                 continue
             lengths[count] = <uint32_t>size
             count += 1
@@ -52,7 +52,7 @@ cdef int tap_read(lane_t* lane, uint32_t* lengths, uint32_t polled) noexcept nog
             if polled & (EPOLLHUP | EPOLLERR):
                 lose(lane, ENODEV)
                 break
-            lane.stats.drops[<int>DROP_FRAME_RUNT] += 1
+            bump(&lane.stats.drops[<int>DROP_FRAME_RUNT], 1)
             break
         elif errno != EINTR:
             if means_lost(errno):
@@ -63,16 +63,16 @@ cdef int tap_read(lane_t* lane, uint32_t* lengths, uint32_t polled) noexcept nog
 
 cdef void tap_write(lane_t* lane, const uint8_t* data, size_t len) noexcept nogil:
     if lane.tap < 0:
-        lane.stats.drops[<int>DROP_TAP_LOST] += 1
+        bump(&lane.stats.drops[<int>DROP_TAP_LOST], 1)
         return
     if write(lane.tap, data, len) >= 0:
-        lane.stats.totals[<int>TOTAL_TAP_OUT] += 1
+        bump(&lane.stats.totals[<int>TOTAL_TAP_OUT], 1)
     elif errno == EAGAIN or errno == ENOBUFS or errno == ENOMEM:
-        lane.stats.drops[<int>DROP_TAP_FULL] += 1
+        bump(&lane.stats.drops[<int>DROP_TAP_FULL], 1)
     elif errno == EIO:
-        lane.stats.drops[<int>DROP_TAP_DOWN] += 1
+        bump(&lane.stats.drops[<int>DROP_TAP_DOWN], 1)
     elif means_lost(errno):
-        lane.stats.drops[<int>DROP_TAP_LOST] += 1
+        bump(&lane.stats.drops[<int>DROP_TAP_LOST], 1)
         lose(lane, errno)
     else:
-        lane.stats.drops[<int>DROP_TAP_FAILED] += 1
+        bump(&lane.stats.drops[<int>DROP_TAP_FAILED], 1)
