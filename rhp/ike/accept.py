@@ -26,10 +26,14 @@ from rhp.wire.notify import Notify
 from rhp.wire.sk import SK
 from rhp.wire.skf import SKF
 
+MAX_OCTETS = 8192
+"""The longest IKE_SA_INIT request that is taken: it is kept until AUTH has covered it, so anybody can fill memory with
+such. Real ones have a few hundred octets (RFC 7296 section 2 asks for 3000 at least)."""
+
 
 def first_message(ctx: Context, header: Header, datagram: bytes, path: Path, now: float) -> None:
     """A request of IKE_SA_INIT."""
-    reason = _unfit(header)
+    reason = _unfit(ctx, header)
     if reason is not None:
         ctx.count(reason)
         return
@@ -45,12 +49,16 @@ def first_message(ctx: Context, header: Header, datagram: bytes, path: Path, now
     _read(ctx, datagram, path, now)
 
 
-def _unfit(header: Header) -> str | None:
+def _unfit(ctx: Context, header: Header) -> str | None:
     if header.message_id != 0:
         return "bad-init-message-id"
     if header.spi_r != NO_SPI or header.spi_i == NO_SPI:
         return "bad-init-spi"
-    return None
+    if header.length > MAX_OCTETS:
+        return "oversized-init"
+    # Somebody sends our own request back to us, so that we might talk to ourselves.
+    own = ctx.table.by_spi(header.spi_i)
+    return "reflected-init" if own is not None and own.is_initiator else None
 
 
 def _read(ctx: Context, datagram: bytes, path: Path, now: float) -> None:

@@ -75,6 +75,16 @@ def conclude(sa: IkeSa, message: Message, path: Path, now: float) -> None:
     _run(turn, _response(turn))
 
 
+def unreadable(sa: IkeSa, reason: str, now: float) -> None:
+    """The response bears the peer's seal and cannot be read: nothing it says can be relied on (section 2.21.3)."""
+    sa.ctx.count(reason)
+    # It is the response nevertheless: its Message ID is spent, and nothing is left to repeat.
+    outbound.close_window(sa)
+    sa.turn = None
+    fail(sa, Ending(reason, Fault.PEER, "the peer's answer cannot be read"), now)
+    pump(sa, now)
+
+
 def resume(turn: Turn, work: Work, reply: Answer, now: float) -> None:
     """The guard has answered."""
     sa = turn.sa

@@ -8,14 +8,13 @@ unprotected messages can make us ask the peer whether it lives, and no more (RFC
 from rhp.crypto.errors import AuthenticationFailed
 from rhp.ike import child_sa, conductor, sealing
 from rhp.ike.effects import Send
-from rhp.ike.errors import Fault, PeerError
+from rhp.ike.errors import PeerError
 from rhp.ike.events import PathChanged
 from rhp.ike.exchange import Verdict
 from rhp.ike.ike_sa import NO_SPI, IkeSa
 from rhp.ike.path import Path
 from rhp.ike.states import ACCEPTED_REQUESTS, IkeState
 from rhp.ike.tasks import dpd
-from rhp.ike.turn import Ending
 from rhp.wire.errors import DecodeError, UnsupportedCriticalPayload
 from rhp.wire.header import Header
 from rhp.wire.iana import ExchangeType, NotifyType
@@ -116,12 +115,7 @@ def _open_response(sa: IkeSa, datagram: bytes, path: Path, now: float) -> None:
         if sealed is not None:
             conductor.conclude(sa, sealing.opened(frame, sealed, inside), path, now)
     except DecodeError as error:
-        # The peer's seal is on something that cannot be read: nothing it says can be relied on (section 2.21.3).
-        sa.ctx.count(error.reason)
-        ending = Ending(error.reason, Fault.PEER, "the peer's answer cannot be read")
-        sa.turn = None
-        conductor.fail(sa, ending, now)
-        conductor.pump(sa, now)
+        conductor.unreadable(sa, error.reason, now)
 
 
 def _open(sa: IkeSa, datagram: bytes, now: float) -> tuple[Message | None, bytes]:

@@ -85,6 +85,9 @@ def bury(sa: IkeSa, ending: Ending, now: float) -> None:
     answers, spi, table = sa.responses, sa.own_spi, sa.ctx.table
     close(sa, ending, now)
     if answers.answer is not None:
+        # Strangers make these too, so no more of them than of half-open SAs; the oldest is the least missed.
+        while table.tombstones and len(table.tombstones) >= sa.ctx.config.half_open_limit:
+            del table.tombstones[next(iter(table.tombstones))]
         table.tombstones[spi] = Tombstone(answers)
         sa.ctx.timers.start(now + TOMBSTONE_TIME, partial(_decay, table, spi))
 

@@ -98,12 +98,14 @@ class ChildOffer:
         if transport != (self.config.mode == "ethernet"):
             raise PeerError("mode-mismatch", NotifyType.NO_PROPOSAL_CHOSEN, detail="the peer chose the other mode")
         local, remote = own_selectors(self.config)
-        if not (selectors.covered(ts_i.selectors, local) and selectors.covered(ts_r.selectors, remote)):
+        ours, theirs = ts_i.selectors, ts_r.selectors
+        # A side without any selector would carry nothing, or anything.
+        if not (ours and theirs and selectors.covered(ours, local) and selectors.covered(theirs, remote)):
             raise PeerError(
-                "selectors-not-offered", NotifyType.TS_UNACCEPTABLE, detail="the peer widened the selectors"
+                "selectors-not-offered", NotifyType.TS_UNACCEPTABLE, detail="the peer's selectors are not within ours"
             )
         keys = self._keys(turn, suite)
-        return ChildTerms(self.config, suite, self.spi, int.from_bytes(spi_out), ts_i.selectors, ts_r.selectors), keys
+        return ChildTerms(self.config, suite, self.spi, int.from_bytes(spi_out), ours, theirs), keys
 
     def _keys(self, turn: Turn, suite: EspSuite) -> ChildKeys:
         if turn.exchange == ExchangeType.IKE_AUTH:

@@ -142,11 +142,14 @@ def report(turn: Turn, name: str, reason: str, detail: str, fault: Fault) -> Non
     turn.ctx.emit(ChildFailed(sa.id, sa.connection_name, name, reason, detail, fault))
 
 
-def check_free(sa: IkeSa) -> None:
-    """A Child SA can be made now. Raises PeerError while the IKE SA is being replaced or ended, or has too many."""
+def check_free(sa: IkeSa, replacing: bool = False) -> None:
+    """A Child SA can be made now. Raises PeerError while the IKE SA is being replaced or ended, or has too many.
+
+    While pairs are replaced there may be twice as many: the old ones go when their successors are there.
+    """
     if sa.state is not IkeState.ESTABLISHED or is_rekeying(sa):
         raise PeerError("busy", NotifyType.TEMPORARY_FAILURE, detail="the IKE SA is being replaced or deleted")
-    if len(sa.children) >= sa.ctx.config.max_children:
+    if len(sa.children) >= sa.ctx.config.max_children * (2 if replacing else 1):
         raise PeerError("too-many-children", NotifyType.NO_ADDITIONAL_SAS)
 
 

@@ -128,7 +128,7 @@ def _named(turn: Turn) -> ChildSa:
     notify = turn.message.notify(NotifyType.REKEY_SA)
     spi = notify.spi if notify is not None else b""
     found = child_delete.by_outbound(turn.sa, spi) if notify is not None and notify.protocol == Protocol.ESP else None
-    child_create.check_free(turn.sa)
+    child_create.check_free(turn.sa, replacing=True)
     if found is None or found.state is ChildState.REKEYED:
         raise PeerError("child-not-found", NotifyType.CHILD_SA_NOT_FOUND, spi=spi)
     if found.state is not ChildState.INSTALLED:
