@@ -192,11 +192,11 @@ class Children:
 
 
 def routes_of(lineage: Lineage, interface: str, ours: Iterable[IpAddress]) -> list[AddRoute]:
-    """The routes that bring a tunnel child's traffic to the TAP, each from an address that its selectors allow."""
+    """The routes that bring a child's traffic to the TAP, each from the first of `ours` that its selectors allow."""
     if lineage.mode != "tunnel":
         return []
     allowed = networks(lineage.local_ts)
-    sources = sorted((ip for ip in ours if any(ip in net for net in allowed)), key=int)
+    sources = [ip for ip in ours if any(ip in net for net in allowed)]
     return [
         AddRoute(
             destination=str(net),

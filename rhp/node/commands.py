@@ -56,6 +56,8 @@ class Commands:
 
     def _for_connection(self, command: str, name: str, child: str) -> dict[str, Any]:
         if command == "initiate":
+            if not self._keeper.has_address(name):
+                raise CommandRefused(f"{name} has no address to call; write remote_addrs into its table")
             self._keeper.want(name)
             return {}
         sas = [sa for sa in self._engine.status() if sa.connection == name]

@@ -27,7 +27,7 @@ from rhp.node.adapter import Adapter
 from rhp.node.children import Children
 from rhp.node.commands import Commands
 from rhp.node.control.protocol import Request
-from rhp.node.control.server import ControlServer
+from rhp.node.control.server import CommandRefused, ControlServer
 from rhp.node.edges import Edges, lane_count, open_sockets
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
@@ -147,6 +147,7 @@ class Node:
         if left := len(self._engine.status()):
             self._journal.write("shutdown incomplete", reason="no-answer", detail=f"{left} IKE SAs ended unconfirmed")
         await self._network.drained()
+        self._state = "ending"
 
     async def _release(self) -> None:
         answer = await self._guard.ask(ReleaseAll())
@@ -174,6 +175,8 @@ class Node:
         )
 
     async def _handle(self, request: Request) -> dict[str, Any]:
+        if self._state not in ("running", "stopping") and request.command != "down":
+            raise CommandRefused(f"the node is {self._state}; try again in a moment")
         return await self._commands.handle(request)
 
     def _heard(self, event: events.Event) -> None:

@@ -94,8 +94,16 @@ class Keeper:
             if charge.task is not None:
                 charge.task.cancel()
 
+    def has_address(self, name: str) -> bool:
+        """Whether there is anybody to call. KeyError for an unknown name."""
+        charge = self._charges[name]
+        return bool(charge.hosts) or any(net.num_addresses == 1 for net in charge.config.remote_addrs)
+
     def want(self, name: str) -> None:
-        """An operator wants the connection up, now. KeyError for an unknown name."""
+        """An operator wants the connection up, now; one that waits for its peer is called this once.
+
+        KeyError for an unknown name.
+        """
         charge = self._charges[name]
         charge.held = False
         charge.failures = 0
@@ -139,6 +147,7 @@ class Keeper:
 
     def _again(self, name: str) -> float | None:
         charge = self._charges[name]
+        charge.held = charge.held or charge.config.start == "wait"
         if charge.held or self._stopped:
             return None
         if (planned := self.retry_in(name)) is not None:

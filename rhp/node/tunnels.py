@@ -70,7 +70,7 @@ class Tunnels:
     def _add_routes(self, lineage: Lineage) -> None:
         connected = {str(address.network) for address in self._interface.addresses}
         known = {route.destination for other in self._children for route in other.routes}
-        for route in routes_of(lineage, self._interface.name, self._addresses()):
+        for route in routes_of(lineage, self._interface.name, self._sources()):
             if covers(route, lineage.remote_ip):
                 self._skip(lineage, route, "it would catch the tunnel's own packets; set a route by hand")
                 continue
@@ -78,6 +78,12 @@ class Tunnels:
             # The kernel made the route to a connected network itself, and a second tunnel shares the first one's.
             if route.destination not in connected | known:
                 self._queue.submit(route, partial(self._answered, lineage, route))
+
+    def _sources(self) -> list[IpAddress]:
+        """The addresses to send from, the interface's own first."""
+        own = [address.ip for address in self._interface.addresses]
+        others = sorted(set(self._addresses()) - set(own), key=int)
+        return own + [ip for ip in others if not ip.is_loopback and not ip.is_link_local]
 
     def _answered(self, lineage: Lineage, route: AddRoute, answer: Answer) -> None:
         if isinstance(answer, Refused):

@@ -85,7 +85,7 @@ def test_a_tunnel_sets_routes_and_takes_them_back(pair, run):
         ours = tunnel("lan", ["10.1.0.0/24"], ["10.2.0.0/24", "10.3.0.0/25"])
         theirs = tunnel("lan", ["10.2.0.0/24", "10.3.0.0/25"], ["10.1.0.0/24"])
         a, b, wire = pair(children=(ours,), other_children=(theirs,))
-        a.ours = {ip_address("192.0.2.1"), ip_address("10.1.0.7")}
+        a.ours = {ip_address("192.0.2.1"), ip_address("10.1.0.7"), ip_address("10.1.0.9"), ip_address("127.0.0.1")}
         a.keeper.start()
         await wire.settle(until=lambda: established(a, b))
         await wire.settle()
@@ -123,6 +123,22 @@ def test_a_route_that_would_catch_the_tunnel_itself_is_left_out(pair, run):
         assert a.guard.asked == []
         (skipped,) = [one for one in a.published if one["event"] == "route skipped"]
         assert skipped["destination"] == "0.0.0.0/0"
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_route_leaves_from_the_interface_s_own_address_first(pair, run):
+    async def meet():
+        ours, theirs = tunnel("lan", ["0.0.0.0/0"], ["10.2.0.0/24"]), tunnel("lan", ["10.2.0.0/24"], ["0.0.0.0/0"])
+        interface = InterfaceSettings(addresses=(ip_interface("192.168.7.1/24"),))
+        a, b, wire = pair(children=(ours,), other_children=(theirs,), interface=interface)
+        a.ours = {ip_address(text) for text in ("127.0.0.1", "10.1.0.7", "192.168.7.1", "169.254.3.3")}
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        await wire.settle()
+        assert a.guard.asked == [AddRoute("10.2.0.0/24", "rhp0", "192.168.7.1")]
         await a.close()
         await b.close()
 

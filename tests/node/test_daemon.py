@@ -276,7 +276,7 @@ def test_commands_reach_the_engine(configured, run):
                     await asyncio.sleep(0.01)
             return found
 
-        async with serving(*b), serving(*a):
+        async with serving(*b), serving(*a) as (node, _):
             first = await wait_for(lambda one: one["children"])
             assert await command("rekey-child", connection="cable", child="ethernet") == {"children": 1}
             await wait_for(lambda one: one["children"][0]["spi_in"] != first["children"][0]["spi_in"])
@@ -293,6 +293,10 @@ def test_commands_reach_the_engine(configured, run):
                 await command("initiate", connection="other")
             await command("initiate", connection="cable")
             await wait_for(lambda one: one["state"] == "established" and one["children"])
+            node_state, node._state = node._state, "ending"
+            with pytest.raises(ControlError, match="the node is ending"):
+                await command("status")
+            node._state = node_state
             with pytest.raises(ControlError, match="no child 'x'"):
                 await command("rekey-child", connection="cable", child="x")
             assert (await picture(a[0]))["counters"]["node"]["command"] >= 6

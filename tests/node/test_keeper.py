@@ -230,3 +230,33 @@ def test_the_resolver_gives_each_address_once(run):
         assert len(found) == len(set(found))
 
     run(look())
+
+
+def test_a_waiting_connection_is_called_once_when_an_operator_asks(make_rig, make_connection, make_wire, quick, run):
+    async def call():
+        retransmit = Retransmit(tries=1, base=0.01)
+        config = make_connection("to-b", "a.example", "b.example", "192.0.2.2", start="wait", retransmit=retransmit)
+        rig = make_rig((config,), (PskSecret("to-b", key=b"k" * 16),), address="192.0.2.1")
+        wire = make_wire(rig)
+        assert rig.keeper.has_address("to-b")
+        rig.keeper.want("to-b")
+        await wire.settle(until=lambda: rig.named("InitiationFailed"))
+        await asyncio.sleep(0.2)
+        await wire.settle()
+        assert len(rig.named("InitiationFailed")) == 1
+        assert rig.keeper.retry_in("to-b") is None
+        await rig.close()
+
+    run(call())
+
+
+def test_a_network_or_nothing_is_nobody_to_call(make_rig, make_connection, run):
+    async def call():
+        psk = PskSecret("to-b", key=b"k" * 16)
+        for remote in (None, "192.0.2.0/24"):
+            config = make_connection("to-b", "a.example", "b.example", remote, start="wait")
+            rig = make_rig((config,), (psk,), address="192.0.2.1")
+            assert not rig.keeper.has_address("to-b")
+            await rig.close()
+
+    run(call())
