@@ -166,7 +166,7 @@ class Children:
             pseudo_mac=mac,
         )
         self._lineages[effect.child_id] = lineage
-        self.set_hub()
+        self._follow_static()
         return lineage
 
     def _drop(self, lineage: Lineage) -> None:
@@ -177,7 +177,11 @@ class Children:
         group = (lineage.connection, lineage.peer)
         if not any((other.connection, other.peer) == group for other in self._lineages.values()):
             self._groups.pop(group, None)
-        self.set_hub()
+        self._follow_static()
+
+    def _follow_static(self) -> None:
+        if self._hub.static:
+            self.set_hub()
 
     def _group(self, connection: str, peer: tuple[int, bytes]) -> int:
         if (connection, peer) not in self._groups:

@@ -13,7 +13,6 @@ import signal
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 from rhp.guard.guard import Guard
@@ -36,6 +35,7 @@ from rhp.node.log import EventLog
 from rhp.node.mtu import configured_mtu
 from rhp.node.network import NetworkQueue
 from rhp.node.settings import NodeSettings
+from rhp.node.stopwatch import Stopwatch
 from rhp.node.tap import Tap
 from rhp.node.tunnels import Tunnels
 
@@ -57,7 +57,7 @@ class Node:
         self._stop = asyncio.Event()
         self._why = ""
         self._state = "starting"
-        self._established_ms: dict[int, float] = {}
+        self._stopwatch = Stopwatch()
         self._mtu = settings.interface.mtu or configured_mtu(engine_config.connections)
         self._edges = Edges()
         self._plane = DataPlane(lane_count(settings.lanes))
@@ -125,7 +125,7 @@ class Node:
         self._state = "running"
         self._journal.write(
             "node started",
-            version=version("rhp"),
+            version=status.program_version(),
             pid=os.getpid(),
             interface=settings.interface.name,
             mtu=self._mtu,
@@ -181,24 +181,12 @@ class Node:
 
     def _heard(self, event: events.Event) -> None:
         extra: dict[str, object] = {}
-        if isinstance(event, events.ChildEstablished):
-            extra["established_ms"] = self._measure(event.ike_id)
-        elif isinstance(event, events.IkeClosed):
-            self._established_ms.pop(event.ike_id, None)
+        if (took := self._stopwatch.heard(event, self._loop.time())) is not None:
+            extra["established_ms"] = took
         retry = self._keeper.heard(event)
         if isinstance(event, events.InitiationFailed):
             extra["retry_in"] = retry
         self._journal.record(event, **extra)
-
-    def _measure(self, ike_id: int) -> float | None:
-        """Milliseconds from the IKE SA's beginning to its first child; None for a further child."""
-        if ike_id in self._established_ms:
-            return None
-        sa = next((sa for sa in self._engine.status() if sa.ike_id == ike_id), None)
-        if sa is None:
-            return None
-        self._established_ms[ike_id] = round((self._loop.time() - sa.created_at) * 1000.0, 1)
-        return self._established_ms[ike_id]
 
     def _picture(self) -> dict[str, Any]:
         now = self._loop.time()
@@ -213,7 +201,7 @@ class Node:
             adapter=self._adapter,
             settings=self._settings,
             starts={one.name: one.start for one in self._config.connections},
-            established_ms=self._established_ms,
+            established_ms=self._stopwatch.established_ms,
         )
         return status.picture(sources, self._state, now - self._began, now)
 

@@ -134,7 +134,8 @@ class Keeper:
                 charge.failures = 0
                 # A peer that called us makes its further children itself; only what it leaves out is for us to make.
                 self._tend_in(name, 0.0 if role == "initiator" else CALLED_WAIT)
-                self._loop.call_later(DOUBLE_WAIT, self._close_doubles, name)
+                if not charge.held:
+                    self._loop.call_later(DOUBLE_WAIT, self._close_doubles, name)
             case events.ChildEstablished(child_name=child):
                 charge.asked.discard(child)
             case events.InitiationFailed() | events.IkeClosed():

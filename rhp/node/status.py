@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -48,12 +49,18 @@ class Sources:
     established_ms: Mapping[int, float]
 
 
+@cache
+def program_version() -> str:
+    """The version of this program; looked up once, for it costs some milliseconds."""
+    return version("rhp")
+
+
 def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str, Any]:
     """The whole picture. `state` is the node's own, `now` the engine's time."""
     settings = sources.settings
     return {
         "schema_version": SCHEMA_VERSION,
-        "version": version("rhp"),
+        "version": program_version(),
         "pid": os.getpid(),
         "state": state,
         "uptime_s": round(uptime, 1),

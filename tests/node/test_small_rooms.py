@@ -5,11 +5,13 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from rhp.guard.protocol import AddRoute, Done, Refused, RemoveRoute
+from rhp.ike import events
 from rhp.node.children import covers
 from rhp.node.edges import families, lane_count
 from rhp.node.network import NetworkQueue
 from rhp.node.pseudomac import interface_mac, pseudo_mac
 from rhp.node.selectors import format_selector, format_selectors, networks
+from rhp.node.stopwatch import MOST_RUNNING, Stopwatch
 from rhp.wire.ts import TrafficSelector
 
 LOWEST = "0.0.0.0"  # noqa: S104
@@ -133,3 +135,26 @@ def test_questions_are_asked_in_order_and_a_broken_guard_is_an_answer(run):
 
 def test_networks_of_a_default_route():
     assert networks([ts(LOWEST, "255.255.255.255")]) == [ip_network("0.0.0.0/0")]
+
+
+def test_a_stopwatch_runs_from_the_first_state_to_the_first_child():
+    watch = Stopwatch()
+
+    def state(ike_id):
+        return events.StateChanged(ike_id, "office", "a", "b")
+
+    def child(ike_id):
+        return events.ChildEstablished(9, ike_id, "office", "lan", None, "tunnel", 1, 2, "x", (), ())
+
+    assert watch.heard(state(1), 10.0) is None
+    assert watch.heard(state(1), 10.2) is None
+    assert watch.heard(child(1), 10.5) == 500.0
+    assert watch.heard(state(1), 11.0) is None
+    assert watch.heard(child(1), 12.0) is None
+    assert watch.established_ms == {1: 500.0}
+    watch.heard(events.IkeClosed(1, "office", None, "closed", None), 13.0)
+    assert watch.established_ms == {}
+    assert watch.heard(child(77), 1.0) is None
+    for number in range(MOST_RUNNING * 2):
+        watch.heard(state(1000 + number), 1.0)
+    assert len(watch._began) == MOST_RUNNING
