@@ -65,10 +65,11 @@ def sign(
     return _method_14(scheme, number, private_key.sign(octets))
 
 
-def verify(public_key: PublicKey, method: int, auth_data: bytes, octets: bytes) -> None:
+def verify(public_key: PublicKey, method: int, auth_data: bytes, octets: bytes, *, sha1: bool = True) -> None:
     """Return when the signature is right.
 
-    Raises `AuthenticationFailed` otherwise, and for methods and keys not accepted.
+    `sha1` false refuses method 1 with SHA-1: a peer that announced RFC 7427 can do better, so it has to. Raises
+    `AuthenticationFailed` otherwise, and for methods and keys not accepted.
     """
     if isinstance(public_key, rsa.RSAPublicKey) and public_key.key_size < MINIMUM_RSA_BITS:
         raise AuthenticationFailed(f"an RSA key of {public_key.key_size} bits is too short")
@@ -76,7 +77,7 @@ def verify(public_key: PublicKey, method: int, auth_data: bytes, octets: bytes) 
         if method == AuthMethod.DIGITAL_SIGNATURE:
             _verify_method_14(public_key, auth_data, octets)
         elif method == AuthMethod.RSA_SIGNATURE and isinstance(public_key, rsa.RSAPublicKey):
-            _verify_rsa_old(public_key, auth_data, octets)
+            _verify_rsa_old(public_key, auth_data, octets, sha1)
         elif isinstance(public_key, ec.EllipticCurvePublicKey):
             _verify_ecdsa_old(public_key, method, auth_data, octets)
         else:
@@ -141,13 +142,15 @@ def _rsa_padding(algorithm: SignatureAlgorithm) -> padding.PKCS1v15 | padding.PS
     return padding.PSS(padding.MGF1(_HASHES[algorithm.hash]), algorithm.salt_bytes)
 
 
-def _verify_rsa_old(public_key: rsa.RSAPublicKey, signature: bytes, octets: bytes) -> None:
+def _verify_rsa_old(public_key: rsa.RSAPublicKey, signature: bytes, octets: bytes, sha1: bool) -> None:
     """Method 1: SHA-1 by default, but the signature itself names its hash and some peers use a better one."""
     for digest in (hashes.SHA1(), hashes.SHA256(), hashes.SHA384(), hashes.SHA512()):  # noqa: S303
         try:
             public_key.verify(signature, octets, padding.PKCS1v15(), digest)
         except InvalidSignature:
             continue
+        if isinstance(digest, hashes.SHA1) and not sha1:
+            raise AuthenticationFailed("the signature is by SHA-1, where both sides announced better hashes")
         return
     raise InvalidSignature
 

@@ -49,17 +49,23 @@ def by_identity(
     """The connection for a peer that calls itself `peer`, asks for `wanted` and proves itself by `method`.
 
     Of several that fit, one of the right method is preferred, then the one whose pattern says most, then the first. One
-    of the wrong method is better than none: the failure to come can name it.
+    of the wrong method is better than none: the failure to come can name it. A certificate proves the name, but a
+    pre-shared key only that its owner is one of those who have it; so with a key only the narrowest patterns count, and
+    nobody takes the name that another connection knows better.
     """
     fitting = [
         connection
         for connection in connections
         if connection.remote.pattern.matches(peer)
         and (wanted is None or same_identity(wanted, connection.local.identity))
-        and _allows(connection, suite)
     ]
+    if method == "psk":
+        narrowest = max((found.remote.pattern.specificity for found in fitting), default=None)
+        fitting = [found for found in fitting if found.remote.pattern.specificity == narrowest]
     return max(
-        fitting, key=lambda found: (found.remote.method == method, found.remote.pattern.specificity), default=None
+        (found for found in fitting if _allows(found, suite)),
+        key=lambda found: (found.remote.method == method, found.remote.pattern.specificity),
+        default=None,
     )
 
 

@@ -98,6 +98,14 @@ def _check_strength(certificate: x509.Certificate) -> None:
         raise CertificateRejected(f"the certificate of {subject_text(certificate)} has an unknown signature") from None
     if algorithm is not None and algorithm.name in _WEAK_HASHES:
         raise CertificateRejected(f"the certificate of {subject_text(certificate)} is signed with {algorithm.name}")
+    _check_length(certificate, certificate.public_key())
+
+
+def _check_length(certificate: x509.Certificate, key: object) -> None:
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS:
+        raise CertificateRejected(
+            f"the certificate of {subject_text(certificate)} has an RSA key of {key.key_size} bits"
+        )
 
 
 def _check_end_entity(certificate: x509.Certificate) -> PublicKey:
@@ -122,8 +130,5 @@ def _check_end_entity(certificate: x509.Certificate) -> PublicKey:
         raise CertificateRejected(
             f"the certificate of {subject_text(certificate)} has a key that cannot sign IKE messages"
         )
-    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MINIMUM_RSA_BITS:
-        raise CertificateRejected(
-            f"the certificate of {subject_text(certificate)} has an RSA key of {key.key_size} bits"
-        )
+    _check_length(certificate, key)
     return key

@@ -127,6 +127,17 @@ def test_method_1_accepts_better_hashes_than_sha_1(keys):
         verify(keys["rsa"].public_key(), 1, data, OCTETS)
 
 
+def test_method_1_with_sha_1_is_not_for_a_peer_that_knows_better(keys):
+    public = keys["rsa"].public_key()
+    weak = keys["rsa"].sign(OCTETS, padding.PKCS1v15(), hashes.SHA1())  # noqa: S303
+    verify(public, 1, weak, OCTETS)
+    with pytest.raises(AuthenticationFailed, match="SHA-1"):
+        verify(public, 1, weak, OCTETS, sha1=False)
+    verify(public, 1, keys["rsa"].sign(OCTETS, padding.PKCS1v15(), hashes.SHA256()), OCTETS, sha1=False)
+    with pytest.raises(AuthenticationFailed, match="wrong"):
+        verify(public, 1, weak[:-1], OCTETS, sha1=False)
+
+
 @pytest.mark.parametrize(("number", "digest"), [(SHA256, hashes.SHA256()), (SHA512, hashes.SHA512())])
 def test_pss_signatures_are_verified(keys, number, digest):
     signature = keys["rsa"].sign(OCTETS, padding.PSS(padding.MGF1(digest), digest.digest_size), digest)

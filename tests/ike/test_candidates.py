@@ -95,6 +95,21 @@ def test_by_identity_the_method_comes_first_and_a_wrong_one_is_better_than_none(
     assert by_identity(connections[:1], suite(), peer, None, "pubkey").name == "key"
 
 
+def test_by_identity_a_key_of_many_does_not_stand_for_a_name_of_its_own():
+    """Who has a pre-shared key of "%any" may not call itself what another connection names more narrowly."""
+    own = make("own", remote="a@x", method="pubkey")
+    peer = parse_identity("a@x")
+    for connections in ([own, make("any")], [make("domain", remote="*@x"), own], [make("any"), own]):
+        assert by_identity(connections, suite(), peer, None, "psk").name == "own"
+        assert by_identity(connections, suite(), parse_identity("b@x"), None, "psk").name != "own"
+    # Nor by choosing a suite that the narrower connection does not have.
+    strict = make("own", remote="a@x", method="pubkey", ike=CBC)
+    assert by_identity([strict, make("any")], suite(GCM), peer, None, "psk") is None
+    # A certificate proves the name itself, whatever connection it comes by.
+    both = [make("key", remote="a@x"), make("cert", method="pubkey")]
+    assert by_identity(both, suite(), peer, None, "pubkey").name == "cert"
+
+
 def test_by_identity_the_suite_must_be_one_of_its_own():
     connections = [make("a", ike=CBC), make("b")]
     assert by_identity(connections, suite(GCM), parse_identity("a@x"), None, "psk").name == "b"

@@ -1,5 +1,7 @@
 """Authentication: who may, who may not, and what each side says about it."""
 
+from dataclasses import replace
+
 import pytest
 from ladder_net import LadderNet
 from ladder_world import authority, config, connection, der, node_credentials, psk_policy, pubkey_side
@@ -120,6 +122,17 @@ def test_certificates_with_the_older_methods(ladder, monkeypatch, key_type, meth
     link.establish()
     assert link.a.states() == link.b.states() == ["established"]
     assert [proof.method for proof in methods] == [method, method]
+
+
+def test_sha_1_is_refused_where_both_sides_announced_better(ladder, monkeypatch):
+    a, policy_a = pubkey_side(A, B, key_type="rsa-2048")
+    b, policy_b = pubkey_side(B, A, key_type="rsa-2048")
+    link = ladder(config(a), config(b), policy_a, policy_b)
+    sign = link.a.guard.sign
+    monkeypatch.setattr(link.a, "answer_guard", lambda asked: sign(replace(asked, peer_hashes=None)))
+    link.establish()
+    told, _ = assert_refused(link, link.b, "wrong-signature")
+    assert "SHA-1" in told.detail
 
 
 def test_expired_certificate(ladder):

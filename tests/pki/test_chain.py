@@ -152,6 +152,13 @@ def test_short_rsa_keys_are_refused(root, now):
     assert "1024" in rejected([der], [root.der], now)
 
 
+def test_short_rsa_keys_are_refused_in_the_middle_of_a_chain(issuer, root, now):
+    middle = issuer("rsa-1024", name="middle", parent=root)
+    der, _ = middle.issue()
+    reason = rejected([der, middle.der], [root.der], now)
+    assert "1024" in reason and "middle" in reason
+
+
 def test_keys_that_cannot_sign_are_refused(root, now):
     public = x25519.X25519PrivateKey.generate().public_key()
     names = x509.SubjectAlternativeName([x509.DNSName("gate.example.org")])

@@ -156,7 +156,9 @@ def _check_signature(turn: Turn, peer: Identity, proof: AUTH) -> None:
             turn, "certificate-rejected", f"the certificate of {name} is not accepted: {error.reason}"
         ) from error
     try:
-        verify(key, proof.method, proof.data, _octets(sa, ours=False))
+        # Hashes are announced by both sides or by none, so who did so has no need of SHA-1.
+        sha1 = sa.shake.peer_hashes is None
+        verify(key, proof.method, proof.data, _octets(sa, ours=False), sha1=sha1)
     except CryptoError as error:
         raise refusal(turn, "wrong-signature", f"the signature of {name} is not right: {error}") from error
 
