@@ -10,7 +10,7 @@ from types import FrameType
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 from rich.text import Text
 
 from rhp.lab.errors import LabError
@@ -33,7 +33,7 @@ PICTURE = """\
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to show what was seen")
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to show what was seen")
 def demo(output: str) -> None:
     """Show two nodes and a strongSwan at work on this machine
 
@@ -58,7 +58,7 @@ def demo(output: str) -> None:
     if error is not None:
         click.echo(f"rhp demo: {error}", err=True)
         sys.exit(130 if error == "interrupted" else 1)
-    if output == "text":
+    if output == "table":
         console.print(f"\n  All of it worked, in {seconds:.0f} s, and nothing was left behind.\n")
 
 
@@ -71,7 +71,7 @@ def _run(console: Console, values: dict[str, object], *, quiet: bool) -> None:
         showcase = Showcase(lab)
         if not quiet:
             console.print()
-            console.print(Text(PICTURE, style="cyan"))
+            console.print(Text(PICTURE.rstrip(), style="cyan"))
         chapter = ""
         for step in showcase.steps():
             if quiet:
@@ -82,19 +82,14 @@ def _run(console: Console, values: dict[str, object], *, quiet: bool) -> None:
                     console.print(f"\n  [bold]{chapter}[/bold]")
                 with console.status(f"{step.doing} ..."):
                     findings = step.act()
-                console.print(_lines(findings)) if findings else None
+                for finding in findings:
+                    console.print(_line(finding))
             values.update({finding.key: finding.value for finding in findings})
 
 
-def _lines(findings: list[Finding]) -> Table:
-    """Findings as aligned lines."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(width=1)
-    table.add_column(width=14)
-    table.add_column(no_wrap=True)
-    for finding in findings:
-        table.add_row("", f"[green]✓[/green] {finding.label}", finding.text)
-    return table
+def _line(finding: Finding) -> str:
+    """A finding as a line, aligned with its neighbours."""
+    return f"    [green]✓[/green] {finding.label:<12}  {escape(finding.text)}"
 
 
 def _end(number: int, frame: FrameType | None) -> None:

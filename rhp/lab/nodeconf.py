@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-Value = str | int | float | bool | Sequence[str]
+Value = str | int | float | bool | Sequence[str] | Sequence[Mapping[str, str]]
 Table = Mapping[str, "Value | Table"]
 
 
@@ -47,5 +47,9 @@ def _quoted(key: str) -> str:
 
 
 def _value(value: "Value | Table") -> str:
-    """JSON's texts, numbers, truths and lists are TOML's too."""
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+    """JSON's texts, numbers and truths are TOML's too; tables in lists are written inline."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_quoted(key)} = {_value(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(_value(one) for one in value) + "]"
+    return json.dumps(value)

@@ -127,6 +127,11 @@ class StrongSwan:
         """The last lines of charon's log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:]) if self.log.exists() else ""
 
+    def version(self) -> str:
+        """What it calls itself, "strongSwan 5.9.8"."""
+        named = re.search(r"strongSwan [\w.]+", self.log.read_text(errors="replace"))
+        return named[0] if named else "strongSwan"
+
     def _call(self, *arguments: str) -> str:
         """Run swanctl against this charon; a failure carries the end of charon's log."""
         command = ["env", f"SWANCTL_DIR={self._folder}", f"STRONGSWAN_CONF={self._folder / 'strongswan.conf'}"]

@@ -1,5 +1,7 @@
 """The real peers, each against itself: what later fails against rhp has then worked here."""
 
+import re
+
 import pytest
 
 from rhp.lab.certificates import Authority
@@ -36,6 +38,7 @@ def test_strongswan_by_psk_rekeys_and_deletes(lab):
     ours, theirs = SwanAuth("a@x"), SwanAuth("b@x")
     first, second = connection(1, 2, (ours, theirs), psk="secret"), connection(2, 1, (theirs, ours), psk="secret")
     (a, _), (left, right) = swans(lab, first, second)
+    assert re.fullmatch(r"strongSwan \d[\d.]+", left.version())
     left.initiate("c")
     assert inner_ping(a) == 2
     before = left.sas("t")[0]

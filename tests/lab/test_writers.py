@@ -35,7 +35,11 @@ u: #4, CONNECTING, IKEv2, 0000000000000001_i* 0000000000000000_r
 
 
 def test_toml_survives_a_real_reader():
-    table = {"node": {"lanes": 2}, "hub": {"isolate": True}, "connections": {'odd "name"': {"psk": 'ü"\\', "x": ["1"]}}}
+    table = {
+        "node": {"lanes": 2},
+        "hub": {"isolate": True, "static": [{"mac": "m", "x": "y"}, {}]},
+        "connections": {'odd "name"': {"psk": 'ü"\\', "x": ["1"]}},
+    }
     assert tomllib.loads(nodeconf.toml(table)) == table
 
 
