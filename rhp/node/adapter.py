@@ -8,11 +8,12 @@ All of this runs in one thread, so the engine needs no lock. Packets never come 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from rhp.guard.guard import Guard
 from rhp.guard.protocol import Question, Refused
@@ -32,6 +33,9 @@ KEEP_ALIVE = b"\xff"
 EVENTS_PER_WAKEUP = 256
 ALIVE_SECONDS = 2.0
 
+_logger = logging.getLogger("rhp")
+
+T = TypeVar("T")
 Listener = Callable[[events.Event], None]
 
 
@@ -104,10 +108,18 @@ class Adapter:
         try:
             while todo := self._engine.effects():
                 for effect in todo:
-                    self._carry_out(effect)
+                    self._safely(self._carry_out, effect)
         finally:
             self._pumping = False
         self._set_timer()
+
+    def _safely(self, step: Callable[[T], None], what: T) -> None:
+        """A mistake of ours with one effect or event must not take the others along, and has to be seen."""
+        try:
+            step(what)
+        except Exception:
+            self.counters["step-failed"] += 1
+            _logger.exception("step failed")
 
     def _carry_out(self, effect: effects.Effect) -> None:
         match effect:
@@ -188,7 +200,7 @@ class Adapter:
             return
         found = self._plane.poll_events(EVENTS_PER_WAKEUP)
         for event in found:
-            self._plane_event(event)
+            self._safely(self._plane_event, event)
         if len(found) >= EVENTS_PER_WAKEUP:
             self._loop.call_soon(self._poll_plane)
         self.pump()

@@ -47,6 +47,8 @@ EVENTS: dict[str, Word] = {
     "child failed": Word(_WARNING, "A Child SA could not be made; its IKE SA lives on.", by_stranger=True),
     "path changed": Word(_INFO, "A peer is reached at another address from now on."),
     "engine fault": Word(_ERROR, "A mistake of this program ended one IKE SA; please report it."),
+    "step failed": Word(_ERROR, "A mistake of this program in one step, with its traceback; please report it."),
+    "control request failed": Word(_ERROR, "The same in a command of the control socket."),
     "install failed": Word(_ERROR, "The data plane did not take an SA; its child is deleted."),
     "route added": Word(_INFO, "Traffic to a child's remote selector goes through the tunnel."),
     "route removed": Word(_INFO, "A child's route has been taken back."),

@@ -315,6 +315,23 @@ def test_ports_of_one_peer_never_see_each_other(pair, run):
     run(meet())
 
 
+def test_a_mistake_in_one_step_is_logged_and_the_others_go_on(pair, run, caplog):
+    async def meet():
+        a, b, wire = pair()
+        a.keeper.start()
+        a.plane.add_port, kept = lambda *args, **values: 1 / 0, a.plane.add_port
+        await wire.settle(until=lambda: b.named("ChildEstablished"))
+        await wire.settle()
+        assert a.adapter.counters["step-failed"] >= 1
+        assert "step failed" in caplog.text
+        assert a.named("IkeEstablished")
+        a.plane.add_port = kept
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
 @pytest.mark.parametrize(
     "event",
     [

@@ -31,7 +31,7 @@ MAX_CLIENTS = 32
 MAX_WAITING_EVENTS = 1000
 IDLE_SECONDS = 60.0
 
-_logger = logging.getLogger("rhp.control")
+_logger = logging.getLogger("rhp")
 
 
 class CommandRefused(Exception):
