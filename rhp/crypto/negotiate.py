@@ -168,7 +168,7 @@ def _integrity_fits(cipher: Encryption, own: Iterable[Integrity], types: _Types)
     """Whether integrity can be settled, and how: an AEAD takes none, which an offer says by silence or by NONE."""
     offered = types.get(TransformType.INTEG, set())
     if cipher.aead:
-        return not offered or _NONE in offered, None
+        return TransformType.INTEG not in types or _NONE in offered, None
     found = _first_integrity(own, offered)
     return found is not None, found
 

@@ -1,8 +1,8 @@
 """The first message of a peer: nothing is allocated before it has earned it (RFC 7296 sections 2.4 and 2.6).
 
 Order of the checks: the same message again gets the same answer; past the hard limit of half-open SAs it is dropped;
-past the cookie threshold it has to bring a cookie; then the tasks of IKE_SA_INIT decide. An SA exists only after they
-agreed.
+past the cookie threshold it has to bring a cookie, and one address may have only its share; then the tasks of
+IKE_SA_INIT decide. An SA exists only after they agreed.
 """
 
 from functools import partial
@@ -29,6 +29,10 @@ from rhp.wire.skf import SKF
 MAX_OCTETS = 8192
 """The longest IKE_SA_INIT request that is taken: it is kept until AUTH has covered it, so anybody can fill memory with
 such. Real ones have a few hundred octets (RFC 7296 section 2 asks for 3000 at least)."""
+
+
+ADDRESS_SHARE = 10
+"""Under load one address may have one of this many parts of all half-open SAs."""
 
 
 def first_message(ctx: Context, header: Header, datagram: bytes, path: Path, now: float) -> None:
@@ -75,9 +79,19 @@ def _read(ctx: Context, datagram: bytes, path: Path, now: float) -> None:
     if message.payloads and isinstance(message.payloads[-1], SK | SKF):
         ctx.count("sealed-init")
         return
-    if ctx.table.half_open >= ctx.config.cookie_threshold and not _has_cookie(ctx, message, path, now):
+    if ctx.table.half_open >= ctx.config.cookie_threshold and not _may_enter(ctx, message, path, now):
         return
     _open(ctx, message, datagram, path, now)
+
+
+def _may_enter(ctx: Context, message: Message, path: Path, now: float) -> bool:
+    """Under load: whether the initiator is where it says, and has not taken all the room it may have."""
+    if not _has_cookie(ctx, message, path, now):
+        return False
+    if ctx.table.half_open_of(path.remote.ip) * ADDRESS_SHARE < ctx.config.half_open_limit:
+        return True
+    ctx.count("half-open-address")
+    return False
 
 
 def _has_cookie(ctx: Context, message: Message, path: Path, now: float) -> bool:

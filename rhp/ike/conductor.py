@@ -208,7 +208,8 @@ def _refuse(turn: Turn, error: PeerError) -> None:
     turn.sa.ctx.count(error.reason)
     turn.out = [Notify(error.notify, error.data, Protocol.ESP if error.spi else 0, error.spi)]
     turn.follow.clear()
-    if error.fatal or turn.sa.state in HANDSHAKE_STATES:
+    # INVALID_SYNTAX is fatal to both sides, without a DELETE (RFC 7296 section 2.21.3).
+    if error.fatal or error.notify == NotifyType.INVALID_SYNTAX or turn.sa.state in HANDSHAKE_STATES:
         turn.ending = Ending(error.reason, Fault.PEER, error.detail)
 
 

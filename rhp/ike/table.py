@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rhp.ike.exchange import ResponseWindow
-from rhp.ike.path import Endpoint
+from rhp.ike.path import Endpoint, IpAddress
 from rhp.ike.states import IkeState
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class SaTable:
         "_children",
         "_connections",
         "_first_messages",
+        "_half_open_of",
         "_lineages",
         "_peers",
         "half_open",
@@ -44,6 +45,7 @@ class SaTable:
         self._connections: Counter[str] = Counter()
         self._peers: dict[tuple[str, int, bytes], list[IkeSa]] = {}
         self._first_messages: dict[tuple[Endpoint, int], IkeSa] = {}
+        self._half_open_of: dict[IpAddress, int] = {}
         self.tombstones: dict[bytes, Tombstone] = {}
         self.half_open = 0
 
@@ -117,6 +119,11 @@ class SaTable:
         sa.first_message = (remote, digest)
         self._first_messages[sa.first_message] = sa
         self.half_open += 1
+        self._half_open_of[remote.ip] = self.half_open_of(remote.ip) + 1
+
+    def half_open_of(self, address: IpAddress) -> int:
+        """How many half-open SAs a peer's address has."""
+        return self._half_open_of.get(address, 0)
 
     def by_first_message(self, remote: Endpoint, digest: int) -> "IkeSa | None":
         """The half-open SA which that IKE_SA_INIT made."""
@@ -126,8 +133,12 @@ class SaTable:
         """The SA is no longer half-open."""
         if sa.first_message is not None:
             self._first_messages.pop(sa.first_message, None)
+            address = sa.first_message[0].ip
             sa.first_message = None
             self.half_open -= 1
+            self._half_open_of[address] -= 1
+            if not self._half_open_of[address]:
+                del self._half_open_of[address]
 
     def add_child(self, child: "ChildSa") -> None:
         """A pair was installed and is now the one that its lineage's id leads to."""

@@ -164,6 +164,14 @@ def test_an_aead_with_integrity_but_not_none_is_refused():
     assert choose_ike(allowed, default_ike_proposals())[1].integrity is None
 
 
+def test_an_aead_with_integrity_of_an_unknown_attribute_is_refused():
+    strange = Transform(TransformType.INTEG, 12, None, ((77, b"x"),))
+    proposal = ike("aes128gcm16-prfsha256-x25519")[0].to_wire(1)
+    offered = SA((Proposal(1, Protocol.IKE, b"", (*proposal.transforms, strange)),))
+    with pytest.raises(NoProposalChosen):
+        choose_ike(offered, ike("aes128gcm16-prfsha256-x25519"))
+
+
 def test_a_cipher_needs_integrity_with_a_name():
     base = offer_ike("aes256-sha256-modp2048").proposals[0]
     none = tuple(

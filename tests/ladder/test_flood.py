@@ -1,7 +1,10 @@
 """What anybody can send, and what it may cost: memory and time of the responder, before anybody is authenticated."""
 
+from ladder_net import A, C
 from ladder_world import config, connection
 
+from rhp.ike.path import Endpoint
+from rhp.wire.iana import ExchangeType, NotifyType
 from rhp.wire.message import Message, build_message, parse_message
 from rhp.wire.vendor import Vendor
 
@@ -65,3 +68,33 @@ def test_failed_handshakes_leave_a_bounded_number_of_last_answers(ladder):
     link.flight.clear()
     link.advance(40)
     link.check_empty()
+
+
+def test_one_address_cannot_take_all_the_room(ladder):
+    """Cookies show that an address is true; they do not keep its owner from filling the table alone."""
+    link = ladder(b=config(connection("b@x", "a@x"), cookie_threshold=2, half_open_limit=50))
+    for _ in range(30):
+        link.initiate()
+    # Everybody gets a cookie and brings it back, and nobody goes on.
+    while link.flight:
+        if link.flight[0].header.exchange == ExchangeType.IKE_AUTH:
+            link.drop()
+        else:
+            link.deliver()
+    assert half_open(link) == 5
+    assert link.b.count("half-open-address") > 0
+    # Somebody else still comes through.
+    stranger = Endpoint(C, 500)
+    link.inject(link.b, first_message(link, spi=b"stranger"), stranger)
+    asked = link.flight.pop()
+    cookie = parse_message(asked.datagram).notify(NotifyType.COOKIE)
+    message = parse_message(first_message(link, spi=b"stranger"))
+    again = Message(message.spi_i, message.spi_r, message.exchange, True, False, 0, (cookie, *message.payloads))
+    link.inject(link.b, build_message(again), stranger)
+    assert half_open(link) == 6
+    # And when the half-open SAs are forgotten, so is who had them.
+    link.flight.clear()
+    link.advance(200, settle=False)
+    link.flight.clear()
+    assert half_open(link) == 0
+    assert link.b.table.half_open_of(A) == 0

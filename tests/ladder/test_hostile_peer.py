@@ -4,9 +4,11 @@ import pytest
 from ladder_world import config, connection, tunnel
 
 from rhp.ike.effects import InstallSA
-from rhp.ike.events import ChildFailed, InitiationFailed
+from rhp.ike.events import AuthenticationFailed, ChildFailed, IkeClosed, InitiationFailed
 from rhp.wire.iana import ExchangeType, NotifyType, Protocol
+from rhp.wire.identity import IDi
 from rhp.wire.message import Message
+from rhp.wire.nonce import Nonce
 from rhp.wire.notify import Notify
 from rhp.wire.ts import TSi, TSr
 
@@ -116,3 +118,31 @@ def rekey_request(link, spi):
     offer = ChildOffer(sa.config.children[0])
     payloads = offer.payloads(Turn(sa, ExchangeType.CREATE_CHILD_SA, ours=True))
     return [Notify(NotifyType.REKEY_SA, b"", Protocol.ESP, spi.to_bytes(4)), *payloads]
+
+
+def test_a_request_answered_by_invalid_syntax_ends_the_ike_sa_on_both_sides(ladder):
+    """RFC 7296 section 2.21.3: that answer is fatal to both, and no DELETE follows it."""
+    link = ladder().establish()
+    bare = [one for one in rekey_request(link, link.b.child().spi_out) if not isinstance(one, Nonce)]
+    answer = link.say(link.a, bare, ExchangeType.CREATE_CHILD_SA)
+    assert answer.notify(NotifyType.INVALID_SYNTAX) is not None
+    assert link.b.states() == []
+    assert link.b.sas == {}
+    (closed,) = link.b.happened(IkeClosed)
+    assert closed.reason == "incomplete-child"
+
+
+@pytest.mark.parametrize("id_type", [2, 11, 13])
+def test_an_empty_identity_is_none(ladder, id_type):
+    """A key that any identity may have is no reason to let nobody in."""
+    link = ladder(b=config(connection("b@x", "%any")))
+    link.initiate()
+    link.deliver(), link.deliver()
+    packet = link.drop()
+    message = link.read(packet)
+    payloads = tuple(IDi(id_type, b"") if isinstance(one, IDi) else one for one in message.payloads)
+    forged = Message(message.spi_i, message.spi_r, message.exchange, True, False, message.message_id, payloads)
+    link.inject(link.b, link.seal(forged), packet.source, natt=packet.natt)
+    assert link.b.states() == []
+    (told,) = link.b.happened(AuthenticationFailed)
+    assert told.reason == "no-identity"

@@ -41,13 +41,13 @@ class Identify(Task):
         sa, shake = turn.sa, turn.sa.shake
         if turn.ours:
             shake.id_r = turn.message.first(IDr)
-            if shake.id_r is not None:
+            if shake.id_r is not None and shake.id_r.data:
                 sa.peer = Identity(shake.id_r.id_type, shake.id_r.data)
             return
         sa.become(IkeState.AUTHENTICATING)
         shake.id_i = turn.message.first(IDi)
         shake.wanted = turn.message.first(IDr)
-        if shake.id_i is None:
+        if shake.id_i is None or not shake.id_i.data:
             raise refusal(turn, "no-identity", "the peer does not say who it is")
         sa.peer = Identity(shake.id_i.id_type, shake.id_i.data)
         self._choose_connection(turn, sa.peer)
