@@ -22,7 +22,9 @@ class DataPlane:
     """Lanes, hub and security associations: the packet path behind one small Python face.
 
     Every call is for one control thread (asyncio's); none of them touches a packet or waits longer than the lanes
-    need to read their mailbox (well under a millisecond). IP addresses are text. Hub ports are small integers; port 0 is the TAP.
+    need to read their mailbox (well under a millisecond). IP addresses are text. Hub ports are
+    small integers; port 0 is the TAP.
+
     Errors: ValueError for a value that cannot be (bad address, key length, unknown suite, a full table),
     KeyError for a port or SPI that is not there, RuntimeError for a call in the wrong state, OSError from the system.
     """
@@ -42,9 +44,9 @@ class DataPlane:
     def poll_events(self, limit: int = 256) -> list[Event]:
         """Up to `limit` events, oldest first; never blocks.
 
-        ("ike", remote_ip, remote_port, local_ip, local_port, data): what came behind the non-ESP marker, marker stripped.
+        ("ike", remote_ip, remote_port, local_ip, local_port, data): what came behind the non-ESP marker.
         ("unknown-spi", spi, remote_ip, remote_port, local_ip, local_port): rate-limited; ports are 0 for protocol 50.
-        ("sa-limit", spi_in, reason): "sequence" once before an outbound SA runs out of numbers, "exhausted" when it has.
+        ("sa-limit", spi_in, reason): "sequence" with an eighth of the numbers left, "exhausted" with none.
         ("first-inbound", spi_in): the first authenticated packet of an inbound SA.
         ("no-sa", port): traffic for a port without an active outbound SA, rate-limited.
         ("tap-lost", lane, errno): the TAP vanished under a lane, which goes on with its sockets.
@@ -60,7 +62,8 @@ class DataPlane:
     def attach_udp(self, lane: int, fd: int, family: int) -> None:
         """Give a lane its bound NAT-T socket of AF_INET or AF_INET6; with several lanes they form a SO_REUSEPORT group.
 
-        The descriptor is duplicated; it delivers ESP, and IKE behind the non-ESP marker (RFC 3948). Only while stopped.
+        It delivers ESP, and IKE behind the non-ESP marker (RFC 3948). The sockets of the group are given to lanes in
+        the order they were bound. The descriptor is duplicated; packet information is switched on. Only while stopped.
         """
 
     def attach_raw(self, lane: int, fd: int, family: int) -> None:
@@ -90,7 +93,8 @@ class DataPlane:
     ) -> int:
         """Make a hub port (one child lineage of one peer) and return its number, >= 1.
 
-        An "ip" port needs `pseudo_mac`; its selectors say what may pass, and ARP/ND proxy answers for `remote_ts`.
+        An "ip" port needs `pseudo_mac`; its selectors say what may pass, and ARP/ND proxy answers for `remote_ts`
+        except where that is every address. Ports that share a pseudo-MAC are one peer's; the newest is in use.
         Ports of one `isolate_group` > 0 never see each other. `mss` > 0 clamps TCP SYNs in both directions; IPv6 gets
         20 less, as its header is that much longer.
         """
@@ -104,7 +108,7 @@ class DataPlane:
     def retire(self, spi_in: int) -> None:
         """Take a pair away; outbound falls back to the newest active one that remains.
 
-        Returns after every lane has let go of it.
+        Packets that arrive after the call find the SA gone; its memory is freed when every lane has let go of it.
         """
 
     def migrate(
@@ -129,7 +133,7 @@ class DataPlane:
         """
 
     def add_neighbour(self, ip: str, mac: bytes, port: int) -> None:
-        """Answer ARP or ND for `ip` with `mac`, which lives behind `port`. Replaces an older entry of the address."""
+        """Answer ARP or ND for `ip` with `mac`, which lives behind `port` (0 = the TAP). Replaces an older entry."""
 
     def remove_neighbour(self, ip: str) -> None:
         """Forget the address; KeyError when it is not there."""
@@ -138,7 +142,7 @@ class DataPlane:
         """The hub's live table: (mac, port, seconds since last seen; 0.0 for a static entry)."""
 
     def counters(self) -> dict[str, int]:
-        """Every counter by name, summed over the lanes: totals and one per drop reason."""
+        """Every counter by name, summed over the lanes: totals, and "drop-" with each drop reason."""
 
     def lane_counters(self, lane: int) -> dict[str, int]:
         """The same names for one lane."""

@@ -5,6 +5,7 @@ The control thread makes what the lanes carry, mails it to them and keeps the Py
 
 import os
 
+cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from posix.time cimport timespec
@@ -39,6 +40,7 @@ cdef uint64_t milliseconds() noexcept nogil:
     return <uint64_t>now.tv_sec * 1000 + <uint64_t>now.tv_nsec / 1000000
 
 
+@cython.no_gc
 cdef class DataPlane(Lanes):
     """Lanes, hub and security associations; see dataplane.pyi for what each call does."""
 
@@ -53,7 +55,13 @@ cdef class DataPlane(Lanes):
         self._ports, self._pairs, self._static, self._fixed = {}, {}, {}, {}
         self._resting = set()
 
+    def __dealloc__(self) -> None:
+        # Before the ports and SAs go that running lanes look at.
+        self._stop()
+        self._let_go()
+
     cdef void _let_go(self) noexcept:
+        self._leaving = []
         self._pairs = {}
         for port in self._ports.values():
             # A port and its pairs know each other.

@@ -62,7 +62,8 @@ ctypedef struct lane_t:
     # Descriptors.
     int wake                        # eventfd: mail, or the order to stop.
     int epoll
-    int tap                         # -1: none, or lost.
+    int tap_fd                      # Owned; -1: none.
+    int tap                         # The same while it is of use; -1: none, or lost.
     uint64_t tap_mac
     queue_t queues[SOCKETS]
     # Buffers.

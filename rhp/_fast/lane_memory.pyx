@@ -80,7 +80,7 @@ cdef lane_t* lane_new(int index, int lanes, hub_t* hub, neighbours_t* neighbours
     lane.lanes = lanes
     lane.hub = hub
     lane.neighbours = neighbours
-    lane.wake = lane.epoll = lane.tap = -1
+    lane.wake = lane.epoll = lane.tap = lane.tap_fd = -1
     for which in range(SOCKETS):
         lane.queues[which].fd = -1
     if make_memory(lane, event_fd) < 0:
@@ -123,6 +123,8 @@ cdef void lane_free(lane_t* lane) noexcept nogil:
     ring_clear(&lane.ring)
     if lane.wake >= 0:
         close(lane.wake)
+    if lane.tap_fd >= 0:
+        close(lane.tap_fd)
     free(lane)
 
 

@@ -16,7 +16,6 @@ cdef class Lanes:
     cdef neighbours_t* _neighbours
     cdef bint _closed
     cdef int _process
-    cdef list _tap_fds
     cdef object _tap_mac
     cdef list _leaving              # (positions in the mailboxes, object)
 

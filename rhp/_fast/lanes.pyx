@@ -8,6 +8,7 @@ import atexit
 import os
 import weakref
 
+cimport cython
 from libc.errno cimport errno
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -43,13 +44,17 @@ def _close_all() -> None:
 atexit.register(_close_all)
 
 
+@cython.no_gc
 cdef class Lanes:
-    """Threads, sockets, TAP queues and mailboxes; `DataPlane` adds what is carried."""
+    """Threads, sockets, TAP queues and mailboxes; `DataPlane` adds what is carried.
+
+    The garbage collector does not look inside, because it would take apart what running lanes look at. Nothing in here
+    refers back, so there is no cycle to find.
+    """
 
     def __cinit__(self, lanes: int = 1) -> None:
         cdef int index
         self.event_fd = -1
-        self._tap_fds = []
         self._leaving = []
         if not 1 <= lanes <= MAX_LANES:
             raise ValueError(f"{lanes} lanes are not within 1..{MAX_LANES}")
@@ -67,7 +72,6 @@ cdef class Lanes:
             if self._lane[index] == NULL:
                 raise MemoryError
             self.lanes += 1
-            self._tap_fds.append(-1)
         _open.add(self)
 
     def __dealloc__(self) -> None:
@@ -127,7 +131,6 @@ cdef class Lanes:
         self._stop()
         self._closed = True
         # The lanes' views lie in what these objects own; nobody looks at them any more from here on.
-        self._leaving = []
         self._let_go()
         self._tear_down()
 
@@ -142,10 +145,6 @@ cdef class Lanes:
             lane_free(self._lane[index])
             self._lane[index] = NULL
         self.lanes = 0
-        for index in range(len(self._tap_fds)):
-            if self._tap_fds[index] >= 0:
-                close(self._tap_fds[index])
-        self._tap_fds = []
         free(self._lane)
         self._lane = NULL
         hub_free(self._hub)
@@ -210,10 +209,9 @@ cdef class Lanes:
         cdef int copy = self._copy_fd(lane, fd)
         cdef int index
         fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK)
-        if self._tap_fds[lane] >= 0:
-            close(self._tap_fds[lane])
-        self._tap_fds[lane] = copy
-        self._lane[lane].tap = copy
+        if self._lane[lane].tap_fd >= 0:
+            close(self._lane[lane].tap_fd)
+        self._lane[lane].tap = self._lane[lane].tap_fd = copy
         if self._tap_mac is not None and self._tap_mac != number:
             hub_remove_static(self._hub, self._tap_mac)
         self._tap_mac = number

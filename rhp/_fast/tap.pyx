@@ -29,7 +29,7 @@ cdef void lose(lane_t* lane, int error) noexcept nogil:
     event.number = lane.index
     event.detail = error
     epoll_ctl(lane.epoll, EPOLL_CTL_DEL, lane.tap, NULL)
-    # The descriptor itself is closed by its owner, the data plane.
+    # The descriptor is closed with the lane, or when it gets another one.
     lane.tap = -1
     if not ring_put(&lane.ring, &event, NULL, False):
         bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)

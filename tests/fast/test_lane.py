@@ -294,3 +294,29 @@ def test_mail_outruns_a_small_mailbox_while_lanes_stand_still_and_while_they_run
             rig.plane.migrate(peer.spi_in, *path)
         rig.tap.send(frame(BROADCAST, HOST))
         peer.recv_frame()
+
+
+@pytest.mark.parametrize("in_a_cycle", [False, True])
+def test_a_running_plane_may_be_dropped(in_a_cycle):
+    with Rig() as other:
+        rig = Rig()
+        peer = rig.peer()
+        rig.peer("ip", pseudo_mac=mac(50))
+        rig.plane.retire(rig.peer().spi_in)
+        for _ in range(100):
+            rig.tap.send(frame(BROADCAST, HOST))
+        keep = (*rig.taps, *rig.sockets, *rig.peers)
+        if in_a_cycle:
+            rig.myself = rig
+        del rig, peer.rig
+        for one in keep:
+            if hasattr(one, "rig"):
+                del one.rig
+        gc.collect()
+        # Only the other plane's lane is left, and it works.
+        assert [name for name in thread_names() if name.startswith("rhp-lane")] == ["rhp-lane-0"]
+        peer = other.peer()
+        other.tap.send(frame(BROADCAST, HOST))
+        peer.recv_frame()
+        for one in keep:
+            one.close()
