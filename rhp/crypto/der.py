@@ -19,6 +19,8 @@ BMP_STRING = 0x1E
 SEQUENCE = 0x30
 SET = 0x31
 
+_LONGEST_OID = 128
+
 
 def encode(tag: int, *contents: bytes) -> bytes:
     """Return one element that holds the contents joined."""
@@ -48,6 +50,8 @@ def decode_oid(content: bytes) -> str:
     """Return the dotted text of an OBJECT IDENTIFIER's content; ValueError when it is malformed."""
     if not content or content[-1] & 0x80:
         raise ValueError("a truncated object identifier")
+    if len(content) > _LONGEST_OID:
+        raise ValueError("an object identifier that is too long")
     numbers, number = [], 0
     for octet in content:
         number = number << 7 | octet & 0x7F

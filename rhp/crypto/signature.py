@@ -156,7 +156,7 @@ def _verify_rsa_old(public_key: rsa.RSAPublicKey, signature: bytes, octets: byte
 
 
 def _verify_ecdsa_old(public_key: ec.EllipticCurvePublicKey, method: int, signature: bytes, octets: bytes) -> None:
-    expected, number = _CURVE_METHODS.get(public_key.curve.name, (0, 0))
+    expected, number = _CURVE_METHODS.get(public_key.curve.name, (None, 0))
     if method != expected:
         raise AuthenticationFailed(f"authentication method {method} does not fit the certificate's key")
     size = (public_key.curve.key_size + 7) // 8

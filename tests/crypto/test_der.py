@@ -51,6 +51,13 @@ def test_known_object_identifiers():
     assert der.decode_oid(bytes.fromhex("883703")) == "2.999.3"
 
 
+def test_an_endless_object_identifier_is_refused_at_once():
+    """Any peer may name itself by one before it is authenticated, and long numbers take quadratic time."""
+    assert der.decode_oid(b"\x88\x37" + b"\x01" * 126).count(".") == 127
+    with pytest.raises(ValueError, match="too long"):
+        der.decode_oid(b"\xff" * 128 + b"\x01")
+
+
 @pytest.mark.parametrize("wrong", ["1", "3.1", "0.40", "1.-2", "a.b", ""])
 def test_malformed_dotted_texts(wrong):
     with pytest.raises(ValueError, match=r"."):

@@ -192,6 +192,9 @@ def test_keys_and_methods_that_do_not_fit(keys):
             verify(keys["rsa"].public_key(), method, b"\x00" * 256, OCTETS)
         with pytest.raises(AuthenticationFailed):
             verify(keys["ed25519"].public_key(), method, b"\x00" * 64, OCTETS)
+        # Curves without an older method have no number to be called by.
+        with pytest.raises(AuthenticationFailed, match="does not fit"):
+            verify(keys["bp256"].public_key(), method, b"\x01" * 64, OCTETS)
 
 
 def test_another_key_of_the_same_kind_does_not_verify(keys):
