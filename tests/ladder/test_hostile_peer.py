@@ -132,15 +132,15 @@ def test_a_request_answered_by_invalid_syntax_ends_the_ike_sa_on_both_sides(ladd
     assert closed.reason == "incomplete-child"
 
 
-@pytest.mark.parametrize("id_type", [2, 11, 13])
-def test_an_empty_identity_is_none(ladder, id_type):
-    """A key that any identity may have is no reason to let nobody in."""
+@pytest.mark.parametrize(("id_type", "data"), [(2, b""), (11, b""), (13, b""), (9, bytes(5000)), (11, bytes(60000))])
+def test_an_empty_or_endless_identity_is_none(ladder, id_type, data):
+    """A key that any identity may have is no reason to let nobody in; and each connection looks at the identity."""
     link = ladder(b=config(connection("b@x", "%any")))
     link.initiate()
     link.deliver(), link.deliver()
     packet = link.drop()
     message = link.read(packet)
-    payloads = tuple(IDi(id_type, b"") if isinstance(one, IDi) else one for one in message.payloads)
+    payloads = tuple(IDi(id_type, data) if isinstance(one, IDi) else one for one in message.payloads)
     forged = Message(message.spi_i, message.spi_r, message.exchange, True, False, message.message_id, payloads)
     link.inject(link.b, link.seal(forged), packet.source, natt=packet.natt)
     assert link.b.states() == []

@@ -12,6 +12,9 @@ from rhp.wire.auth import AUTH
 from rhp.wire.iana import AuthMethod, ExchangeType, NotifyType
 from rhp.wire.identity import Identity, IDi, IDr
 
+MAX_OCTETS = 4096
+"""The longest identity that is looked at: nobody is authenticated yet, and every connection compares it."""
+
 
 @hook(ExchangeType.IKE_AUTH, order=0)
 class Identify(Task):
@@ -41,13 +44,13 @@ class Identify(Task):
         sa, shake = turn.sa, turn.sa.shake
         if turn.ours:
             shake.id_r = turn.message.first(IDr)
-            if shake.id_r is not None and shake.id_r.data:
+            if shake.id_r is not None and _is_somebody(shake.id_r):
                 sa.peer = Identity(shake.id_r.id_type, shake.id_r.data)
             return
         sa.become(IkeState.AUTHENTICATING)
         shake.id_i = turn.message.first(IDi)
         shake.wanted = turn.message.first(IDr)
-        if shake.id_i is None or not shake.id_i.data:
+        if shake.id_i is None or not _is_somebody(shake.id_i):
             raise refusal(turn, "no-identity", "the peer does not say who it is")
         sa.peer = Identity(shake.id_i.id_type, shake.id_i.data)
         self._choose_connection(turn, sa.peer)
@@ -62,6 +65,11 @@ class Identify(Task):
             asked = f" and whom it calls {format_identity(wanted)}" if wanted is not None else ""
             raise refusal(turn, "unknown-identity", f"no connection fits the peer {format_identity(peer)}{asked}")
         sa.connection = found
+
+
+def _is_somebody(identity: Identity) -> bool:
+    """Whether there is a name in it, of a length that names have."""
+    return 1 <= len(identity.data) <= MAX_OCTETS
 
 
 def refusal(turn: Turn, reason: str, detail: str, fault: Fault = Fault.PEER) -> PeerError:
