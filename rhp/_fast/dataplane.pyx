@@ -63,7 +63,7 @@ cdef class DataPlane(Lanes):
     cdef void _let_go(self) noexcept:
         self._leaving = []
         self._pairs = {}
-        for port in self._ports.values():
+        for port in (self._ports or {}).values():
             # A port and its pairs know each other.
             (<HubPort>port).pairs.clear()
         self._ports = {}

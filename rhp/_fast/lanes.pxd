@@ -1,11 +1,14 @@
 """The lanes as the control thread holds them: their life, their descriptors, their mail."""
 
+cimport cython
+
 from rhp._fast.hub cimport hub_t
 from rhp._fast.lane cimport lane_t
 from rhp._fast.mailbox cimport message_t
 from rhp._fast.neighbour cimport neighbours_t
 
 
+@cython.no_gc
 cdef class Lanes:
     cdef object __weakref__
     cdef readonly int event_fd
