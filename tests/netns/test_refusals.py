@@ -191,6 +191,7 @@ def test_a_tap_name_that_is_taken(lab, usable):
 
 def test_a_stale_socket_of_a_dead_node_is_no_obstacle(lab):
     nodes = start_pair(lab, cable(lab))
+    nodes.wait_established()
     nodes.b.kill()
     assert os.path.lexists(nodes.b.folder / "run" / "control.sock")
     nodes.b.start()
