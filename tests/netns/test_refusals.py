@@ -8,7 +8,7 @@ import pytest
 
 from rhp.lab.errors import NotReached
 from rhp.lab.pair import CONNECTION, IDENTITIES, SECRET, TAP, PairOptions, configuration, start_pair
-from rhp.lab.ping import ping
+from rhp.lab.ping import ping, reaches
 from rhp.lab.process import Background, wait_until
 from rhp.lab.rhpnode import RhpNode, rhp_command
 from rhp.lab.topology import cable
@@ -195,4 +195,5 @@ def test_a_stale_socket_of_a_dead_node_is_no_obstacle(lab):
     nodes.b.kill()
     assert os.path.lexists(nodes.b.folder / "run" / "control.sock")
     nodes.b.start()
-    nodes.b.wait_established(CONNECTION, 30)
+    # Node b only waits, and nothing but traffic tells node a that its peer has forgotten it (RFC 7296, section 2.4).
+    assert reaches(nodes.a.namespace, nodes.inner[1], tries=60)
