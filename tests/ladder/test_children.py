@@ -256,3 +256,25 @@ def test_answer_with_widened_selectors(ladder):
     assert failed.reason == "selectors-not-offered"
     link.settle()
     link.check_established()
+
+
+def test_answer_in_the_other_mode(ladder):
+    # Transport mode was asked for and is not granted: EtherIP cannot be carried, so b is told to forget the pair.
+    link = ladder().establish()
+    create(link, link.a, "ethernet")
+    request = link.deliver()
+    assert len(link.b.sas) == 2
+    answer = link.read(link.drop())
+    link.reply(request, [one for one in answer.payloads if one != answer.notify(NotifyType.USE_TRANSPORT_MODE)])
+    (failed,) = link.a.happened(ChildFailed)
+    assert failed.reason == "mode-mismatch"
+    link.settle()
+    link.check_established()
+
+
+def test_selectors_within_each_other_become_one(ladder):
+    ours = (tunnel("net", ("10.1.2.0/24", "10.1.0.0/16", "10.1.3.0/24"), ("10.2.0.0/16",)),)
+    theirs = (tunnel("net", ("10.2.0.0/16",), ("10.0.0.0/8",)),)
+    link = link_with(ladder, ours, theirs).establish()
+    link.check_established()
+    assert link.b.child().remote_ts == (net("10.1.0.0/16"),)

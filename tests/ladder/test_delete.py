@@ -200,3 +200,25 @@ def test_close_all_with_nothing_there(ladder):
     link = ladder()
     link.call(link.a, "close_all")
     link.check_empty()
+
+
+def test_keys_are_wiped(ladder):
+    link = ladder().establish()
+    secrets = [side.sa().sk_d for side in link.sides]
+    assert all(any(secret.expose()) for secret in secrets)
+    link.call(link.a, "close", link.a.status().ike_id)
+    link.settle()
+    assert not any(any(secret.expose()) for secret in secrets)
+
+
+def test_handshake_keys_are_wiped(ladder):
+    link = ladder()
+    link.initiate()
+    link.deliver()
+    link.deliver()
+    shakes = [side.sa().handshake for side in link.sides]
+    secrets = [secret for shake in shakes for secret in (shake.sk_pi, shake.sk_pr)]
+    assert all(any(secret.expose()) for secret in secrets)
+    link.settle()
+    assert all(side.sa().handshake is None for side in link.sides)
+    assert not any(any(secret.expose()) for secret in secrets)

@@ -164,3 +164,15 @@ def test_first_contact_is_given_up(ladder):
     link.advance(32)
     link.check_empty()
     assert len(link.sent) == 6
+
+
+def test_no_check_while_a_request_is_out(ladder):
+    # Its answer, or the want of one, says as much as a check would.
+    link = link_with(ladder, a={"dpd_delay": 5}).establish()
+    cut(link)
+    link.call(link.a, "rekey_child", link.a.child().child_id)
+    link.advance(31)
+    assert link.a.count("liveness-checked") == 0
+    assert link.a.states() == ["established"]
+    link.advance(1)
+    link.a.check_empty()

@@ -1,6 +1,7 @@
 """NAT detection, the move to port 4500, forced and raw encapsulation, and a NAT that starts anew."""
 
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 from ladder_nat import Nat
@@ -204,3 +205,15 @@ def test_esp_from_elsewhere_moves_the_path(ladder):
     assert link.a.status().path.remote == Endpoint(B, 4500)
     link.call(link.b, "nat_moved", 0xDEAD, Endpoint(A, 1))
     assert link.b.status().path.remote == elsewhere
+
+
+@pytest.mark.parametrize("encapsulation", ["udp", "auto"])
+def test_over_ipv6(ladder, encapsulation):
+    link = with_encapsulation(ladder, encapsulation, encapsulation)
+    link.a.address, link.b.address = ip_address("2001:db8::a"), ip_address("2001:db8::b")
+    link.establish()
+    link.check_established()
+    assert link.a.child().encapsulation == ("udp" if encapsulation == "udp" else "esp")
+    link.call(link.b, "rekey_ike", link.b.status().ike_id)
+    link.settle()
+    link.check_established()

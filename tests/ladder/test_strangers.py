@@ -247,19 +247,32 @@ def test_unknown_esp_of_a_stranger(ladder):
 
 
 def test_unknown_esp_of_a_peer(ladder):
-    # b --- INFORMATIONAL, protected: N(INVALID_SPI) ---> a, which deletes that pair
+    # b --- INFORMATIONAL, protected: N(INVALID_SPI) ---> a; one report at a time is enough
     link = ladder().establish()
     lost = link.a.child()
-    link.b.sas.clear()
-    link.call(link.b, "unknown_spi", lost.spi_out, link.b.status().path)
-    (packet,) = link.flight
-    assert link.read(packet).notify(NotifyType.INVALID_SPI).data == lost.spi_out.to_bytes(4)
-    link.b.sas[link.b.status().children[0].spi_in] = lost
     for _ in range(5):
         link.call(link.b, "unknown_spi", lost.spi_out, link.b.status().path)
-    assert len(link.flight) == 1, "one report at a time is enough"
+    (packet,) = link.flight
+    assert link.read(packet).notify(NotifyType.INVALID_SPI).data == lost.spi_out.to_bytes(4)
+    # a --- its answer, then D(that pair) ---> b
     link.deliver()
     assert link.a.count("spi-lost-by-peer") == 1
+    assert link.a.status().children[0].state == "deleting"
+    link.settle()
+    link.check_established(children=0)
+    assert [event.reason for event in link.a.happened(ChildClosed)] == ["lost-by-peer"]
+
+
+def test_report_of_a_pair_that_is_being_replaced(ladder):
+    # Stray packets on the old pair are no surprise then.
+    link = ladder().establish()
+    old = link.a.child()
+    link.call(link.a, "rekey_child", old.child_id)
+    link.call(link.b, "unknown_spi", old.spi_out, link.b.status().path)
+    link.settle()
+    link.check_established()
+    assert link.a.count("spi-lost-by-peer") == 1
+    assert link.a.happened(ChildClosed) == []
 
 
 def test_report_of_a_pair_that_is_no_longer_ours_changes_nothing(ladder):

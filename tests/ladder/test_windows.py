@@ -255,3 +255,16 @@ def test_ignored_messages_are_counted_and_nothing_else(ladder):
     assert answer.payloads == ()
     assert [len(side.events) for side in link.sides] == events
     assert not any(isinstance(event, StateChanged) for event in link.b.events[events[1] :])
+
+
+def test_spi_of_another_ike_sa(ladder):
+    # The responder's SPI leads to the SA; the initiator's has to be its own as well.
+    link = ladder().establish()
+    before = picture(link.b)
+    sealed = bytearray(link.forge(link.a, (), message_id=2))
+    sealed[0] ^= 1
+    link.inject(link.b, bytes(sealed), natt=True)
+    assert link.flight == []
+    assert link.b.count("wrong-spi") == 1
+    assert link.b.count("integrity-check-failed") == 0
+    assert picture(link.b) == before
