@@ -42,7 +42,7 @@ class DataPlane:
         """Close."""
 
     def poll_events(self, limit: int = 256) -> list[Event]:
-        """Up to `limit` events, oldest first; never blocks.
+        """Up to `limit` events, the oldest of each lane first; never blocks.
 
         ("ike", remote_ip, remote_port, local_ip, local_port, data): what came behind the non-ESP marker.
         ("unknown-spi", spi, remote_ip, remote_port, local_ip, local_port): rate-limited; ports are 0 for protocol 50.

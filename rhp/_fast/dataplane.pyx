@@ -302,6 +302,9 @@ cdef class DataPlane(Lanes):
         self._check()
         self._collect()
         read(self.event_fd, &value, sizeof(value))
+        # Every lane has its share first, so that strangers who keep lane 0 busy with IKE cannot silence the others.
+        for index in range(self.lanes):
+            ring_drain(&self._lane[index].ring, found, min(limit - len(found), max(1, limit // self.lanes)))
         for index in range(self.lanes):
             ring_drain(&self._lane[index].ring, found, limit - len(found))
             more |= not ring_empty(&self._lane[index].ring)

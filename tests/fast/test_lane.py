@@ -265,6 +265,20 @@ def test_lanes_share_the_hub_and_the_sequence():
         assert {port for _, port, _ in rig.plane.macs()} == {0}
 
 
+def test_a_busy_lane_does_not_silence_the_others():
+    with Rig(2) as rig:
+        peer = lane_peers(rig, 2)[1]
+        for _ in range(100):
+            peer.send_raw(bytes(4) + b"ike")
+        rig.wait_count("ike-datagrams-in", 100)
+        peer.send_frame(frame(TAP_MAC, ONE))
+        rig.taps[1].recv()
+        rig.wait_count("tap-frames-out")
+        wait_for(lambda: ("first-inbound", peer.spi_in) in rig.plane.poll_events(4), 0.5)
+        left = len(rig.plane.poll_events(1000))
+        assert 80 < left < 100
+
+
 def test_changes_reach_every_lane():
     with Rig(3) as rig:
         peer = rig.peer()
