@@ -53,7 +53,6 @@ bench: setup ## Measure speed against other programs in the same run (minutes)
 	$(BIN)/python -m bench.micro
 	$(BIN)/python -m bench.engine
 	$(SUDO) $(BIN)/python -m bench.netns
-	$(BIN)/python -m bench.compare
 
 wheel: setup ## Build a wheel into wheels/out
 	@$(QUIETLY) "Building a wheel" $(PIP) wheel --no-deps -w wheels/out .
