@@ -88,6 +88,10 @@ cdef class Lanes:
     cdef int _check(self, bint stopped=False) except -1:
         if self._closed:
             raise RuntimeError("the data plane is closed")
+        if getpid() != self._process:
+            # There are no lanes here, and the mailboxes' descriptors are the parent's. A copy of a live SA would also
+            # use its sequence numbers, and so its initialisation vectors, a second time.
+            raise RuntimeError("a data plane does not survive a fork")
         if stopped and self.running:
             raise RuntimeError("the lanes are running")
         return 0
@@ -96,9 +100,6 @@ cdef class Lanes:
         cdef int index
         cdef int error
         self._check(stopped=True)
-        if getpid() != self._process:
-            # A copy of a live SA would use its sequence numbers, and so its initialisation vectors, a second time.
-            raise RuntimeError("a data plane does not survive a fork")
         for index in range(self.lanes):
             error = lane_start(self._lane[index])
             if error:
