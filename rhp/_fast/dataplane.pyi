@@ -50,7 +50,7 @@ class DataPlane:
         ("first-inbound", spi_in): the first authenticated packet of an inbound SA.
         ("no-sa", port): traffic for a port without an active outbound SA, rate-limited.
         ("tap-lost", lane, errno): the TAP vanished under a lane, which goes on with its sockets.
-        ("nat-moved", spi_in, ip, port): an authenticated packet came from another address; outbound stays as is.
+        ("nat-moved", spi_in, ip, port): the newest authenticated packet came from another address; rate-limited.
         """
 
     def attach_tap(self, lane: int, fd: int, mac: bytes) -> None:

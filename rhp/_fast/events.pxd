@@ -1,8 +1,9 @@
 """What a lane tells the control thread: a bounded ring of octets for each lane, and one eventfd for all.
 
 One writer and one reader per ring, so nobody waits: a lane that finds no room counts the event as lost and goes on
-with its packets. Datagrams of strangers may fill the ring only up to a reserve, so that a flood of them cannot hide
-what a lane has to say of its own.
+with its packets. Datagrams leave a reserve free, so that a flood of them cannot hide what a lane has to say of its own;
+those that belong to no IKE SA leave half of the ring free, so that a flood of new handshakes cannot hide the messages
+of SAs that exist.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -11,7 +12,8 @@ from rhp._fast.address cimport endpoint_t
 
 cdef enum:
     EVENT_RING = 1 << 20            # Octets.
-    EVENT_RESERVE = 1 << 16         # Kept free for the lane's own events.
+    EVENT_RESERVE = 1 << 16         # Octets kept free for the lane's own events.
+    EVENT_RESERVE_SAS = 1 << 19     # Octets kept free for those and for datagrams that name an IKE SA.
 
 cdef enum event_kind_t:
     EVENT_SKIP = 0                  # Fills the end of the ring.
@@ -42,8 +44,9 @@ ctypedef struct ring_t:
 
 cdef int ring_init(ring_t* ring, int fd) noexcept nogil
 cdef void ring_clear(ring_t* ring) noexcept nogil
-# False when there is no room. `event.size` is filled here; `data` may be NULL when `event.length` is 0.
-cdef bint ring_put(ring_t* ring, event_t* event, const uint8_t* data, bint stranger) noexcept nogil
+# False when fewer than `reserve` octets would be left. `event.size` is filled here; `data` may be NULL when
+# `event.length` is 0.
+cdef bint ring_put(ring_t* ring, event_t* event, const uint8_t* data, uint64_t reserve) noexcept nogil
 # Wakes the control thread when something was put since the last call. Once a batch.
 cdef void ring_signal(ring_t* ring) noexcept nogil
 # Moves up to `limit` events to `found` as tuples and returns how many. Needs the GIL.

@@ -23,12 +23,11 @@ cdef void ring_clear(ring_t* ring) noexcept nogil:
     ring.data = NULL
 
 
-cdef bint ring_put(ring_t* ring, event_t* event, const uint8_t* data, bint stranger) noexcept nogil:
+cdef bint ring_put(ring_t* ring, event_t* event, const uint8_t* data, uint64_t reserve) noexcept nogil:
     cdef uint64_t used = ring.head - load64(&ring.tail, ACQUIRE)
     cdef uint64_t place = ring.head % EVENT_RING
     cdef uint64_t size = (sizeof(event_t) + event.length + 7) & ~<uint64_t>7
     cdef uint64_t skip = EVENT_RING - place if place + size > EVENT_RING else 0
-    cdef uint64_t reserve = EVENT_RESERVE if stranger else 0
     if used + skip + size + reserve > EVENT_RING:
         return False
     if skip:

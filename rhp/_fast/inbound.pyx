@@ -8,16 +8,18 @@ from linux_socket cimport MSG_TRUNC, mmsghdr, sockaddr_in6
 
 from rhp._fast.address cimport endpoint_from_socket, endpoint_t
 from rhp._fast.drops cimport *
-from rhp._fast.esp cimport esp_ctx_new, esp_open
+from rhp._fast.esp cimport esp_ctx_new, esp_open, esp_replay_top
 from rhp._fast.etherip cimport ETHERIP_HEADER, PROTOCOL_ETHERIP, etherip_valid
 from rhp._fast.events cimport (
-    EVENT_FIRST_INBOUND, EVENT_IKE, EVENT_NAT_MOVED, EVENT_UNKNOWN_SPI, event_t, ring_put,
+    EVENT_FIRST_INBOUND, EVENT_IKE, EVENT_NAT_MOVED, EVENT_RESERVE, EVENT_RESERVE_SAS, EVENT_UNKNOWN_SPI, event_t,
+    ring_put,
 )
 from rhp._fast.forward cimport forward_frame, forward_packet
 from rhp._fast.lane cimport BATCH, HEAD_ROOM, RAW_SOCKETS, SLOT_ROOM, SLOT_STRIDE, SPI_BUCKETS, lane_t, queue_t
-from rhp._fast.octets cimport load_be16, load_be32
+from rhp._fast.octets cimport load_be16, load_be32, load_be64
 from rhp._fast.outer cimport inbox_local
 from rhp._fast.packet cimport address_equal, packet_parse, packet_t
+from rhp._fast.rate cimport rate_take
 from rhp._fast.sadb cimport ENCAPSULATION_ESP, ENCAPSULATION_UDP, sa_lane_t
 from rhp._fast.selector cimport selectors_match
 from rhp._fast.stats cimport TOTAL_ESP_IN, TOTAL_IKE_IN, TOTAL_KEEPALIVES, bump
@@ -31,6 +33,10 @@ cdef enum:
     PROTOCOL_NONE = 59
     UNKNOWN_SPI_BURST = 16
     UNKNOWN_SPI_MS = 100            # One more event may be told after so long.
+    MOVED_BURST = 8
+    MOVED_MS = 250
+    IKE_HEADER = 28
+    IKE_RESPONDER_SPI = 8           # Its offset in the IKE header; zero in the request that begins an IKE SA.
 
 
 # The table of inbound SAs.
@@ -64,18 +70,26 @@ cdef inline sa_lane_t* spi_find(const lane_t* lane, uint32_t spi) noexcept nogil
 
 # What goes to the control thread.
 
-cdef void tell(lane_t* lane, event_t* event, const uint8_t* data, bint stranger) noexcept nogil:
-    if not ring_put(&lane.ring, event, data, stranger):
-        bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
+cdef bint tell(lane_t* lane, event_t* event, const uint8_t* data, uint64_t reserve) noexcept nogil:
+    """False when it was lost."""
+    if ring_put(&lane.ring, event, data, reserve):
+        return True
+    bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
+    return False
 
 
 cdef void tell_datagram(
-    lane_t* lane, const queue_t* socket, int index, event_t* event, const uint8_t* data,
+    lane_t* lane, const queue_t* socket, int index, event_t* event, const uint8_t* data, uint64_t reserve,
 ) noexcept nogil:
     """An event with the addresses of message `index`."""
     endpoint_from_socket(lane.inbox.sources + index, &event.remote)
     inbox_local(lane, socket, index, &event.local)
-    tell(lane, event, data, True)
+    tell(lane, event, data, reserve)
+
+
+cdef bint names_an_sa(const uint8_t* ike, size_t len) noexcept nogil:
+    """Whether the message belongs to an IKE SA that was begun: by its own word, but a flood has to say so first."""
+    return len >= IKE_HEADER and load_be64(ike + IKE_RESPONDER_SPI) != 0
 
 
 cdef void take_ike(lane_t* lane, const queue_t* socket, int index, const uint8_t* data, size_t len) noexcept nogil:
@@ -84,39 +98,38 @@ cdef void take_ike(lane_t* lane, const queue_t* socket, int index, const uint8_t
     event.kind = EVENT_IKE
     event.length = <uint32_t>(len - SPI_OCTETS)
     bump(&lane.stats.totals[<int>TOTAL_IKE_IN], 1)
-    tell_datagram(lane, socket, index, &event, data + SPI_OCTETS)
+    tell_datagram(
+        lane, socket, index, &event, data + SPI_OCTETS,
+        EVENT_RESERVE if names_an_sa(data + SPI_OCTETS, event.length) else EVENT_RESERVE_SAS,
+    )
 
 
 cdef void take_unknown(lane_t* lane, const queue_t* socket, int index, uint32_t spi) noexcept nogil:
     cdef event_t event
-    cdef uint64_t fresh = (lane.now_ms - lane.unknown_spi_refill) / UNKNOWN_SPI_MS
     if spi >= FIRST_SPI and spi % lane.lanes != <uint32_t>lane.index:
         bump(&lane.stats.drops[<int>DROP_FOREIGN_LANE], 1)
         return
     bump(&lane.stats.drops[<int>DROP_UNKNOWN_SPI], 1)
-    if fresh:
-        lane.unknown_spi_refill = lane.now_ms
-        lane.unknown_spi_tokens = min(<uint64_t>UNKNOWN_SPI_BURST, lane.unknown_spi_tokens + fresh)
-    if spi < FIRST_SPI or lane.unknown_spi_tokens == 0:
+    if spi < FIRST_SPI or not rate_take(&lane.unknown_spis, lane.now_ms, UNKNOWN_SPI_MS, UNKNOWN_SPI_BURST):
         return
-    lane.unknown_spi_tokens -= 1
     memset(&event, 0, sizeof(event))
     event.kind = EVENT_UNKNOWN_SPI
     event.number = spi
-    tell_datagram(lane, socket, index, &event, NULL)
+    tell_datagram(lane, socket, index, &event, NULL, EVENT_RESERVE_SAS)
 
 
-cdef void tell_sa(lane_t* lane, const sa_lane_t* view, int kind) noexcept nogil:
+cdef bint tell_sa(lane_t* lane, const sa_lane_t* view, int kind, const endpoint_t* remote) noexcept nogil:
     cdef event_t event
     memset(&event, 0, sizeof(event))
     event.kind = kind
     event.number = view.sa.spi_in
-    event.remote = view.peer_reported
-    tell(lane, &event, NULL, False)
+    if remote != NULL:
+        event.remote = remote[0]
+    return tell(lane, &event, NULL, 0)
 
 
 cdef void check_peer(lane_t* lane, sa_lane_t* view, int which, const sockaddr_in6* source) noexcept nogil:
-    """An authenticated packet came: was it from where we send to? (RFC 7296 section 2.23)"""
+    """The newest authenticated packet came: was it from where we send to? (RFC 7296 section 2.23)"""
     cdef endpoint_t seen
     if which >= RAW_SOCKETS and view.encapsulation == ENCAPSULATION_UDP:
         return
@@ -131,8 +144,9 @@ cdef void check_peer(lane_t* lane, sa_lane_t* view, int which, const sockaddr_in
         and address_equal(view.peer_reported.address, seen.address)
     ):
         return
-    view.peer_reported = seen
-    tell_sa(lane, view, EVENT_NAT_MOVED)
+    # A peer that keeps changing must not fill the ring. What was not told stays to be told with a later packet.
+    if rate_take(&view.moves, lane.now_ms, MOVED_MS, MOVED_BURST) and tell_sa(lane, view, EVENT_NAT_MOVED, &seen):
+        view.peer_reported = seen
 
 
 # ESP.
@@ -187,8 +201,8 @@ cdef int open_packet(
 
 
 cdef void count_inbound(lane_t* lane, sa_lane_t* view, int size) noexcept nogil:
-    if view.packets_in == 0:
-        tell_sa(lane, view, EVENT_FIRST_INBOUND)
+    if not view.told_first:
+        view.told_first = tell_sa(lane, view, EVENT_FIRST_INBOUND, NULL)
     bump(&view.packets_in, 1)
     bump(&view.bytes_in, size)
     store64(&view.last_in, lane.now, RELAXED)
@@ -200,17 +214,21 @@ cdef void take_esp(lane_t* lane, int which, int index, const uint8_t* data, size
     cdef sa_lane_t* view = spi_find(lane, load_be32(data))
     cdef uint8_t* inner = lane.opened + HEAD_ROOM
     cdef uint8_t next_header = 0
+    cdef uint64_t top
     cdef int size
     bump(&lane.stats.totals[<int>TOTAL_ESP_IN], 1)
     if view == NULL:
         take_unknown(lane, lane.queues + which, index, load_be32(data))
         return
+    top = 0 if view.opener == NULL else esp_replay_top(view.opener)
     size = open_packet(lane, view, data, len, &next_header)
     if size < 0:
         drop(lane, view, -size)
         return
     count_inbound(lane, view, size)
-    check_peer(lane, view, which, lane.inbox.sources + index)
+    # One that was overtaken on its way tells where the peer was, not where it is.
+    if esp_replay_top(view.opener) > top:
+        check_peer(lane, view, which, lane.inbox.sources + index)
     if next_header == PROTOCOL_NONE:
         drop(lane, view, DROP_DUMMY_PACKET)
     elif view.sa.tunnel:

@@ -19,6 +19,7 @@ from rhp._fast.events cimport ring_t
 from rhp._fast.hub cimport hub_t
 from rhp._fast.mailbox cimport mailbox_t
 from rhp._fast.neighbour cimport neighbours_t
+from rhp._fast.rate cimport rate_t
 from rhp._fast.sadb cimport port_lane_t, sa_lane_t
 from rhp._fast.stats cimport stats_t
 
@@ -84,8 +85,7 @@ ctypedef struct lane_t:
     # Time, read once a turn.
     uint64_t now                    # Nanoseconds of CLOCK_MONOTONIC.
     uint64_t now_ms
-    uint64_t unknown_spi_tokens
-    uint64_t unknown_spi_refill
+    rate_t unknown_spis
     # Talk with the control thread.
     mailbox_t mailbox
     ring_t ring

@@ -14,6 +14,7 @@ from rhp._fast.address cimport endpoint_t
 from rhp._fast.esp cimport esp_ctx_t
 from rhp._fast.mailbox cimport message_t
 from rhp._fast.packet cimport address_t, packet_t
+from rhp._fast.rate cimport rate_t
 from rhp._fast.sa cimport esp_key_t, esp_sequence_t
 from rhp._fast.selector cimport selectors_t
 
@@ -86,6 +87,8 @@ cdef struct sa_lane_s:
     # Where from.
     endpoint_t peer
     endpoint_t peer_reported        # The last other address told as "nat-moved".
+    rate_t moves
+    bint told_first                 # "first-inbound".
     uint8_t encapsulation
     # Counters.
     uint64_t packets_in

@@ -34,8 +34,10 @@ cdef void tell_limit(lane_t* lane, sa_t* sa, uint64_t stage) noexcept nogil:
             event.kind = EVENT_SA_LIMIT
             event.number = sa.spi_in
             event.detail = stage == 2
-            if not ring_put(&lane.ring, &event, NULL, False):
+            if not ring_put(&lane.ring, &event, NULL, 0):
                 bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
+                # Nobody knows yet: the next packet tells it again.
+                cas64(&sa.warned, &stage, told, False, RELAXED, RELAXED)
             return
 
 
@@ -89,7 +91,7 @@ cdef void tell_no_sa(lane_t* lane, port_lane_t* port) noexcept nogil:
     memset(&event, 0, sizeof(event))
     event.kind = EVENT_NO_SA
     event.number = port.port.number
-    if not ring_put(&lane.ring, &event, NULL, False):
+    if not ring_put(&lane.ring, &event, NULL, 0):
         bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
 
 

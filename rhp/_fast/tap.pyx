@@ -31,7 +31,7 @@ cdef void lose(lane_t* lane, int error) noexcept nogil:
     epoll_ctl(lane.epoll, EPOLL_CTL_DEL, lane.tap, NULL)
     # The descriptor is closed with the lane, or when it gets another one.
     lane.tap = -1
-    if not ring_put(&lane.ring, &event, NULL, False):
+    if not ring_put(&lane.ring, &event, NULL, 0):
         bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
 
 
@@ -57,6 +57,9 @@ cdef int tap_read(lane_t* lane, uint32_t* lengths, uint32_t polled) noexcept nog
         elif errno != EINTR:
             if means_lost(errno):
                 lose(lane, errno)
+            elif polled & (EPOLLHUP | EPOLLERR):
+                # Nothing to read and still reported: epoll would report it for ever.
+                lose(lane, ENODEV)
             break
     return count
 

@@ -3,12 +3,15 @@
 import os
 import select
 import socket
+import time
 
 import pytest
 from planes import BROADCAST, Rig, Tap, frame, mac, wait_for
 
 MARKER = bytes(4)
 ONE = mac(1)
+OF_AN_SA = b"\x01" * 16 + bytes(12)
+BEGINNING = b"\x01" * 8 + bytes(20)
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def test_events_wait_for_their_turn(rig):
 def test_a_full_ring_loses_datagrams_by_counting_them_and_keeps_room_for_the_lane(rig):
     peer = rig.peer()
     for _ in range(3000):
-        peer.send_raw(MARKER + bytes(1000))
+        peer.send_raw(MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)))
     rig.settle()
     lost = rig.count("drop-event-full")
     kept = rig.count("ike-datagrams-in") - lost
@@ -94,6 +97,58 @@ def test_a_full_ring_loses_datagrams_by_counting_them_and_keeps_room_for_the_lan
         peer.send_raw(MARKER + os.urandom(777))
         assert len(rig.wait_event("ike")[5]) == 777
     assert rig.count("drop-event-full") == lost
+
+
+@pytest.mark.parametrize(
+    ("junk", "count"),
+    [(BEGINNING + bytes(1000), 3000), (b"\x01" * 27, 9000)],
+    ids=["beginnings", "scraps"],
+)
+def test_a_flood_of_strangers_leaves_room_for_messages_of_sas(rig, junk, count):
+    peer = rig.peer()
+    for _ in range(count):
+        peer.send_raw(MARKER + junk)
+    rig.settle()
+    lost = rig.count("drop-event-full")
+    assert lost > 0
+    for number in range(100):
+        peer.send_raw(MARKER + OF_AN_SA + bytes((number,)))
+    rig.settle()
+    assert rig.count("drop-event-full") == lost
+    events = [event[5] for event in rig.plane.poll_events(100_000)]
+    assert events[-100:] == [OF_AN_SA + bytes((number,)) for number in range(100)]
+
+
+def test_what_found_no_room_is_told_with_a_later_packet(rig):
+    """Many ports without an SA fill even the reserve; a first packet and a used-up SA must not be lost by that."""
+    peer, used = rig.peer(), rig.peer()
+    used.rekey(packet_limit=8)
+    rig.plane.poll_events()
+    for _ in range(3000):
+        peer.send_raw(MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)))
+    for _ in range(1500):
+        rig.plane.add_port("ethernet")
+    rig.settle()
+    rig.tap.send(frame(BROADCAST, ONE))
+    rig.settle()
+    lost = rig.count("drop-event-full")
+    for _ in range(20):
+        rig.tap.send(frame(BROADCAST, ONE))
+    peer.send_frame(frame(BROADCAST, mac(2)))
+    rig.tap.recv()
+    rig.settle()
+    assert rig.count("drop-event-full") > lost
+    told = rig.plane.poll_events(100_000)
+    assert not [event for event in told if event[0] in ("first-inbound", "sa-limit")]
+    peer.send_frame(frame(BROADCAST, mac(2)))
+    rig.tap.recv()
+    rig.tap.send(frame(BROADCAST, ONE))
+    rig.settle()
+    told = rig.plane.poll_events(100_000)
+    assert [event for event in told if event[0] in ("first-inbound", "sa-limit")] == [
+        ("first-inbound", peer.spi_in),
+        ("sa-limit", used.spi_in, "exhausted"),
+    ]
 
 
 def test_unknown_spis_are_told_at_a_bounded_rate(rig):
@@ -122,6 +177,19 @@ def test_a_tap_whose_other_end_is_gone_is_told_and_survived(rig):
     rig.plane.start()
     peer.send_frame(frame(BROADCAST, ONE))
     assert rig.tap.recv() == frame(BROADCAST, ONE)
+
+
+def test_a_tap_in_error_is_given_up_and_does_not_spin():
+    with Rig(start=False) as rig:
+        rig.taps.append(Tap(socket.SOCK_DGRAM))
+        rig.plane.attach_tap(0, rig.taps[1].queue.fileno(), mac(0xFEFE))
+        rig.plane.start()
+        # Reported as hung up for ever, while reading it only says "try again".
+        rig.taps[1].queue.shutdown(socket.SHUT_RDWR)
+        assert rig.wait_event("tap-lost")[:2] == ("tap-lost", 0)
+        before = rig.count("wakeups")
+        time.sleep(0.1)
+        assert rig.count("wakeups") - before < 10
 
 
 def test_a_tap_without_room_costs_frames_and_nothing_else(rig):

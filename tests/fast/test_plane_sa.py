@@ -129,6 +129,33 @@ def test_a_peer_behind_a_new_address_is_told_once_and_not_followed(rig):
     assert peer.recv_frame() == SENT
 
 
+def test_a_packet_that_was_overtaken_moves_nothing(rig):
+    peer, elsewhere = rig.peer(), rig.peer()
+    late = peer.seal(ETHERIP + BACK)
+    peer.send_frame(BACK)
+    rig.tap.recv()
+    elsewhere.send_raw(late)
+    assert rig.tap.recv() == BACK
+    assert rig.events() == [("first-inbound", peer.spi_in)]
+
+
+def test_a_peer_that_keeps_moving_does_not_flood(rig):
+    peer, elsewhere, third = rig.peer(), rig.peer(), rig.peer()
+    for turn in range(200):
+        (elsewhere, third)[turn & 1].send_raw(peer.seal(ETHERIP + BACK))
+        rig.tap.recv()
+    assert 2 <= len(rig.events("nat-moved")) < 20
+    # What was held back is told when its time has come.
+    fourth = rig.peer()
+
+    def told():
+        fourth.send_raw(peer.seal(ETHERIP + BACK))
+        rig.tap.recv()
+        return rig.events("nat-moved")
+
+    assert wait_for(told) == [("nat-moved", peer.spi_in, rig.ip, fourth.sock.getsockname()[1])]
+
+
 def test_an_address_is_believed_only_after_authentication(rig):
     peer, liar = rig.peer(), rig.peer()
     packet = bytearray(peer.seal(ETHERIP + BACK))
