@@ -12,13 +12,15 @@ from rhp._fast.drops cimport (
 )
 from rhp._fast.frame cimport FRAME_HEADER, TYPE_ARP, TYPE_IP4, TYPE_IP6, frame_parse, frame_t, mac_is_group
 from rhp._fast.hub cimport (
-    HUB_UNKNOWN, LEARN_FULL, LEARN_MOVED, LEARN_NEW, LEARN_SPOOFED, hub_learn, hub_lookup, learn_t,
+    HUB_UNKNOWN, LEARN_FULL, LEARN_MOVED, LEARN_NEW, LEARN_SPOOFED, LEARN_UNKNOWN, hub_insert, hub_lookup,
+    hub_recognise, learn_t,
 )
 from rhp._fast.lane cimport HEAD_ROOM, lane_t
 from rhp._fast.mss cimport mss_clamp
 from rhp._fast.neighbour cimport found_t, neighbour_find, neighbour_learn
 from rhp._fast.octets cimport store_be16, store_mac
 from rhp._fast.packet cimport address_is4, address_is_group, address_t, packet_parse, packet_t
+from rhp._fast.rate cimport rate_take
 from rhp._fast.sadb cimport PORT_ETHERNET, PORT_IP, TAP_PORT, port_lane_t, port_owns, ports_apart
 from rhp._fast.seal cimport seal_frame, seal_packet
 from rhp._fast.selector cimport selectors_match
@@ -31,6 +33,9 @@ from rhp._fast.tap cimport tap_write
 cdef enum:
     IP6_NEXT_HEADER = 6
     ICMP6 = 58
+    # New MACs of one peer: with the default ageing, a third of the table at most.
+    STATIONS_BURST = 4096
+    STATIONS_MS = 100
 
 
 cdef inline int number_of(const port_lane_t* port) noexcept nogil:
@@ -57,9 +62,15 @@ cdef void clamp(lane_t* lane, const port_lane_t* port, uint8_t* data, size_t len
 
 # Learning.
 
-cdef bint learn(lane_t* lane, const port_lane_t* source, uint64_t mac) noexcept nogil:
+cdef bint learn(lane_t* lane, port_lane_t* source, uint64_t mac) noexcept nogil:
     """False when the sender claims a fixed address of another port."""
-    cdef learn_t result = hub_learn(lane.hub, mac, number_of(source), lane.now_ms)
+    cdef learn_t result = hub_recognise(lane.hub, mac, number_of(source), lane.now_ms)
+    if result == LEARN_UNKNOWN:
+        # No peer may fill the table and so have everybody's frames flooded.
+        if source != NULL and not rate_take(&source.stations, lane.now_ms, STATIONS_MS, STATIONS_BURST):
+            result = LEARN_FULL
+        else:
+            result = hub_insert(lane.hub, mac, number_of(source), lane.now_ms)
     if result == LEARN_NEW:
         bump(&lane.stats.totals[<int>TOTAL_MAC_LEARNED], 1)
     elif result == LEARN_MOVED:

@@ -22,6 +22,7 @@ cdef enum learn_t:
     LEARN_MOVED
     LEARN_FULL                      # No room within the probe; frames to this station are flooded.
     LEARN_SPOOFED                   # A static address of another port.
+    LEARN_UNKNOWN                   # Not in the table yet.
 
 ctypedef struct hub_entry_t:
     uint64_t word
@@ -39,7 +40,9 @@ cdef hub_t* hub_new() noexcept nogil
 cdef void hub_free(hub_t* hub) noexcept nogil
 # The port behind which `mac` lives, or HUB_UNKNOWN.
 cdef int hub_lookup(const hub_t* hub, uint64_t mac, uint64_t now) noexcept nogil
-cdef learn_t hub_learn(hub_t* hub, uint64_t mac, int port, uint64_t now) noexcept nogil
+# Learning in two steps, so that the caller may refuse new stations: the first says LEARN_UNKNOWN for one.
+cdef learn_t hub_recognise(hub_t* hub, uint64_t mac, int port, uint64_t now) noexcept nogil
+cdef learn_t hub_insert(hub_t* hub, uint64_t mac, int port, uint64_t now) noexcept nogil
 # 0, or -1 when the probe is full of static entries. For the control thread, like the two below.
 cdef int hub_set_static(hub_t* hub, uint64_t mac, int port) noexcept nogil
 cdef void hub_remove_static(hub_t* hub, uint64_t mac) noexcept nogil

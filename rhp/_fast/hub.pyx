@@ -66,8 +66,10 @@ cdef void drop_duplicate(hub_entry_t* entry, int mine, uint64_t word) noexcept n
             return
 
 
-cdef learn_t insert(hub_t* hub, hub_entry_t* entry, uint64_t wanted, uint64_t now) noexcept nogil:
+cdef learn_t hub_insert(hub_t* hub, uint64_t mac, int port, uint64_t now) noexcept nogil:
     """Take the first free or expired place of the window."""
+    cdef hub_entry_t* entry = window(hub, mac)
+    cdef uint64_t wanted = (mac << 16) | <uint64_t>port
     cdef uint64_t word
     cdef int index
     for index in range(HUB_PROBE):
@@ -83,7 +85,7 @@ cdef learn_t insert(hub_t* hub, hub_entry_t* entry, uint64_t wanted, uint64_t no
     return LEARN_FULL
 
 
-cdef learn_t hub_learn(hub_t* hub, uint64_t mac, int port, uint64_t now) noexcept nogil:
+cdef learn_t hub_recognise(hub_t* hub, uint64_t mac, int port, uint64_t now) noexcept nogil:
     cdef hub_entry_t* entry = window(hub, mac)
     cdef uint64_t wanted = (mac << 16) | <uint64_t>port
     cdef uint64_t word
@@ -104,7 +106,7 @@ cdef learn_t hub_learn(hub_t* hub, uint64_t mac, int port, uint64_t now) noexcep
             return LEARN_KEPT
         cas64(&entry[index].word, &word, wanted, False, SEQ_CST, RELAXED)
         return LEARN_MOVED
-    return insert(hub, entry, wanted, now)
+    return LEARN_UNKNOWN
 
 
 cdef void clear_if(hub_entry_t* entry, uint64_t word) noexcept nogil:
@@ -200,7 +202,10 @@ cdef class MacTable:
 
     def learn(self, mac: int, port: int, now: int) -> str:
         """What came of it: "kept", "new", "moved", "full" or "spoofed"."""
-        return ("kept", "new", "moved", "full", "spoofed")[<int>hub_learn(self.hub, mac, port, now)]
+        cdef learn_t result = hub_recognise(self.hub, mac, port, now)
+        if result == LEARN_UNKNOWN:
+            result = hub_insert(self.hub, mac, port, now)
+        return ("kept", "new", "moved", "full", "spoofed")[<int>result]
 
     def lookup(self, mac: int, now: int) -> int | None:
         """The port, or None."""

@@ -61,6 +61,7 @@ cdef struct port_lane_s:
     sa_lane_s* outbound             # NULL: nothing to send with.
     int place                       # In the lane's list of Ethernet ports or of IP ports.
     uint64_t told_no_sa             # Milliseconds.
+    rate_t stations                 # New MACs that it may still make known.
     uint64_t packets_in
     uint64_t bytes_in
     uint64_t packets_out

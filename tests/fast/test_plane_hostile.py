@@ -123,6 +123,24 @@ def test_ten_thousand_random_datagrams_and_frames(rig, peer):
     assert memory() - before < 10 << 20
 
 
+def test_one_peer_cannot_fill_the_table(rig, peer):
+    other = rig.peer()
+    for turn in range(6000):
+        peer.send_frame(frame(BROADCAST, b"\x02\x01" + turn.to_bytes(4, "big")))
+        if turn % 50 == 0:
+            rig.settle()
+            other.pending()
+            rig.tap.pending()
+    rig.settle()
+    assert 4000 < len([port for _, port, _ in rig.plane.macs() if port == peer.port]) < 5000
+    assert rig.count("mac-table-full") > 1000
+    # Everybody else is learned as before, the host's network too.
+    other.send_frame(frame(BROADCAST, mac(2)))
+    rig.tap.send(frame(BROADCAST, mac(3)))
+    rig.settle()
+    assert {(mac(2), other.port), (mac(3), 0)} <= {(station, port) for station, port, _ in rig.plane.macs()}
+
+
 def test_a_forwarding_storm_of_spoofed_senders(rig, peer):
     """Random sources fill the table and no further; the lane keeps its pace."""
     other = rig.peer()
