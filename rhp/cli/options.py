@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 import click
 
+from rhp.config.tomlfile import TomlFileError, read_toml
 from rhp.node.control.client import ControlError, ask
 from rhp.node.control.protocol import Request
 from rhp.node.paths import CONTROL_SOCKET, DEFAULT_CONFIG, DEFAULT_RUN_DIR
@@ -55,16 +55,16 @@ def control_socket(config_file: Path) -> Path:
     Without the default file a node may still run in the default folder, so that file may be absent.
     """
     try:
-        with config_file.open("rb") as file:
-            node = tomllib.load(file).get("node")
+        node = read_toml(config_file)[1].get("node")
     except FileNotFoundError:
         if config_file != DEFAULT_CONFIG:
             fail(f"there is no configuration file {config_file}")
         node = None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        fail(f"{config_file} cannot be read: {error}")
+    except TomlFileError as error:
+        fail(f"{config_file}{f':{error.line}' if error.line else ''}: {error}")
     run_dir = node.get("run_dir") if isinstance(node, dict) else None
-    return (Path(run_dir) if isinstance(run_dir, str) else DEFAULT_RUN_DIR) / CONTROL_SOCKET
+    folder = config_file.absolute().parent
+    return (folder / run_dir if isinstance(run_dir, str) else DEFAULT_RUN_DIR) / CONTROL_SOCKET
 
 
 def ask_node(config_file: Path, command: str, **fields: str | None) -> dict[str, Any]:

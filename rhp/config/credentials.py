@@ -20,6 +20,7 @@ from rhp.guard.secrets import decode_psk
 from rhp.pki.certificate import (
     certificate_names,
     certificate_validity,
+    check_private_key,
     identity_in_certificate,
     key_matches_certificate,
     read_certificates,
@@ -97,9 +98,14 @@ def _certificates(
     for index, name in enumerate(names):
         here: Place = (*place, index)
         try:
-            ders = read_certificates(read_file(folder, name, secret=False))
+            content = read_file(folder, name, secret=False)
         except ValueError as error:
             findings.add(here, str(error))
+            continue
+        try:
+            ders = read_certificates(content)
+        except ValueError as error:
+            findings.add(here, f"{error}; write the name of a PEM file with certificates")
             continue
         for der in ders:
             _check_validity(here, name, der, findings, now)
@@ -123,7 +129,7 @@ def _check_identity(here: tuple[str, ...], connection: Connection, own: tuple[by
     identity = connection.local.id
     if identity is None or not own or identity_in_certificate(own[0], identity):
         return
-    names = certificate_names(own[0])
+    names = _usual_names(own[0])
     hint = f"write {one_of(names)}, or" if names else "write"
     written, file = format_identity(identity), connection.local.certs[0]
     findings.add(
@@ -139,6 +145,7 @@ def _check_key(
     place = (*here, "local", "key")
     try:
         pem = read_file(folder, connection.local.key, secret=True)
+        check_private_key(pem)
         matches = not own or key_matches_certificate(pem, own[0])
     except ValueError as error:
         findings.add(place, str(error))
@@ -146,3 +153,9 @@ def _check_key(
     if not matches:
         file = connection.local.certs[0]
         findings.add(place, f"this key does not belong to the certificate {file}; write the key it was made with")
+
+
+def _usual_names(der: bytes) -> list[str]:
+    """The names of a certificate that a person would write: each once, key identifiers only where there is no other."""
+    names = list(dict.fromkeys(certificate_names(der)))
+    return [name for name in names if not name.startswith("@#")] or names

@@ -6,32 +6,35 @@ import stat
 from pathlib import Path
 
 from rhp.config.suggest import nearest
+from rhp.guard.keyfile import check_mode
 
 _LARGEST = 1 << 20
-_OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
 def read_file(folder: Path, name: str, *, secret: bool) -> bytes:
     """Read a file next to the configuration; ValueError says in one sentence what is wrong with it.
 
-    A secret that everyone on the machine can read or write is refused: it may have been copied already.
+    A secret that others can read or write is refused: it may have been copied already. Where a secret's file is not
+    there the message does not repeat its name: somebody may have written the key itself in its place.
     """
     path = folder / name
     try:
-        mode = path.stat().st_mode
-        if not stat.S_ISREG(mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"{path} is no file; write the name of a file")
-        if secret and mode & _OTHERS:
-            raise ValueError(f"everyone on this machine can read {path}; run chmod 600 {path}")
+        if secret:
+            check_mode(str(path), status)
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except FileNotFoundError:
         hint = _neighbour(path)
-        raise ValueError(f"there is no file {path}{f'; did you mean {hint}?' if hint else ''}") from None
+        missing = f"there is no such file, as seen from {folder}" if secret else f"there is no file {path}"
+        raise ValueError(f"{missing}; {f'did you mean {hint}?' if hint else 'write the name of a file'}") from None
     except PermissionError:
         raise ValueError(f"{path} cannot be read by this user; run rhp as root, or give it to this user") from None
     except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from None
+        what = "the file of that name" if secret else path
+        raise ValueError(f"{what} cannot be read: {error.strerror or 'write the name of a file'}") from None
     if not content.strip():
         raise ValueError(f"{path} is empty; write the key or certificate into it")
     if len(content) > _LARGEST:

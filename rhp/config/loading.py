@@ -6,7 +6,6 @@ Every step but the first goes on after a mistake, so that one run shows all of t
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from rhp.config.credentials import read_credentials
 from rhp.config.errors import ConfigError, Problem
 from rhp.config.lines import key_lines
 from rhp.config.reading import Findings, read
+from rhp.config.tomlfile import TomlFileError, read_toml
 from rhp.config.translate import to_engine, to_policy, to_settings
 from rhp.guard.policy import GuardPolicy
 from rhp.ike.config import EngineConfig
@@ -47,7 +47,7 @@ def load(file: Path, now: datetime | None = None) -> Loaded:
         raise ConfigError(file, problems)
     return Loaded(
         file=file,
-        settings=to_settings(configuration),
+        settings=to_settings(configuration, file.parent),
         engine=to_engine(configuration, chains),
         policy=to_policy(configuration, file.parent),
         warnings=tuple(problems),
@@ -56,21 +56,13 @@ def load(file: Path, now: datetime | None = None) -> Loaded:
 
 def _parse(file: Path) -> tuple[dict[str, Any], Findings]:
     try:
-        text = file.read_text(encoding="utf-8")
+        text, data = read_toml(file)
     except FileNotFoundError:
-        raise _refuse(file, "there is no such file; write it, or name another one with -c FILE") from None
-    except UnicodeDecodeError:
-        raise _refuse(file, "this is not UTF-8 text; save it as UTF-8") from None
-    except OSError as error:
-        raise _refuse(file, f"it cannot be read: {error.strerror or error}") from None
-    try:
-        return tomllib.loads(text), Findings(key_lines(text))
-    except tomllib.TOMLDecodeError as error:
-        raise _refuse(file, f"this is not TOML: {error}") from None
-
-
-def _refuse(file: Path, message: str) -> ConfigError:
-    return ConfigError(file, [Problem("", message)])
+        message = "there is no such file; write it, or name another one with -c FILE"
+        raise ConfigError(file, [Problem("", message)]) from None
+    except TomlFileError as error:
+        raise ConfigError(file, [Problem("", str(error), error.line)]) from None
+    return data, Findings(key_lines(text))
 
 
 def _check_inline_keys(file: Path, connections: dict[str, Any], findings: Findings) -> None:

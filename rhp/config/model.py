@@ -32,6 +32,7 @@ LogLevel = Annotated[str, PlainValidator(values.log_level)]
 Mac = Annotated[bytes, PlainValidator(values.mac)]
 Device = Annotated[str, PlainValidator(values.device)]
 Folder = Annotated[Path, PlainValidator(lambda value: Path(values.text(value)))]
+RunFolder = Annotated[Path, PlainValidator(values.run_folder)]
 
 # A single text may stand for a list of one.
 _AS_LIST = BeforeValidator(values.as_list)
@@ -60,7 +61,7 @@ class Node(Table):
     # By the number of cores: one lane on two cores or fewer, where a second thread only adds wake-ups.
     lanes: Lanes = "auto"
     state_dir: Folder = DEFAULT_STATE_DIR
-    run_dir: Folder = DEFAULT_RUN_DIR
+    run_dir: RunFolder = DEFAULT_RUN_DIR
     log_level: LogLevel = "info"
 
 
@@ -101,6 +102,8 @@ class Local(Table):
     auth: AuthMethod | None = None
     certs: Texts = Field(default_factory=list)
     key: Text | None = None
+    # Off, because some clients read no other RSA signature than PKCS#1 v1.5.
+    rsa_pss: bool = False
 
 
 class Remote(Table):

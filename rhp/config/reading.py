@@ -114,6 +114,9 @@ def sentence(place: Place, detail: ErrorDetails) -> str:
 
 
 def _table_expected(place: Place) -> str:
+    if place and isinstance(place[-1], int):
+        keys = ", ".join(f"{key} = .." for key in getattr(model_at((*place[:-1], "*")), "model_fields", ()))
+        return f"this must be a table; write {{{keys}}}"
     return f"this must be a table; begin it with [{render_place(place)}]"
 
 

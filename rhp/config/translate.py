@@ -19,15 +19,15 @@ DEFAULT_CHILD = "ethernet"
 _OVER_SHARE = 10
 
 
-def to_settings(configuration: Configuration) -> NodeSettings:
-    """The tables [node], [interface] and [hub], and the host names that stand for addresses."""
+def to_settings(configuration: Configuration, folder: Path) -> NodeSettings:
+    """The tables [node], [interface] and [hub], and the host names that stand for addresses; paths from `folder`."""
     node, interface, hub = configuration.node, configuration.interface, configuration.hub
     return NodeSettings(
         port=node.port,
         natt_port=node.natt_port,
         lanes=None if node.lanes == "auto" else node.lanes,
-        state_dir=node.state_dir,
-        run_dir=node.run_dir,
+        state_dir=folder / node.state_dir,
+        run_dir=folder / node.run_dir,
         log_level=node.log_level,
         interface=InterfaceSettings(
             name=interface.name,
@@ -71,7 +71,8 @@ def to_policy(configuration: Configuration, folder: Path) -> GuardPolicy:
         if "psk" in (ours, theirs):
             psks.append(_psk(name, connection, folder))
         if ours == "pubkey" and connection.local.key is not None:
-            keys.append(PrivateKey(name, file=str(folder / connection.local.key)))
+            file = str(folder / connection.local.key)
+            keys.append(PrivateKey(name, file=file, rsa_pss=connection.local.rsa_pss))
     bridge = configuration.interface.bridge
     return GuardPolicy(
         psks=tuple(psks),

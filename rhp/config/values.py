@@ -6,11 +6,14 @@ The error is one sentence that says what is wrong and what to write instead; the
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface, ip_network
+from pathlib import Path
 
 from rhp.config.suggest import nearest, one_of
+from rhp.node.paths import CONTROL_SOCKET
 
 IpNetwork = IPv4Network | IPv6Network
 IpInterface = IPv4Interface | IPv6Interface
@@ -20,6 +23,7 @@ _DURATION = re.compile(r"(\d{1,9})\s*([smhd]?)")
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,14}")
+_LONGEST_SOCKET = 107
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -89,9 +93,19 @@ def interface_address(value: object) -> IpInterface:
     if "/" not in written:
         raise ValueError(f'"{written}" has no prefix length; write for example "{written}/24"')
     try:
-        return ip_interface(written)
+        found = ip_interface(written)
     except ValueError:
         raise ValueError(f'"{written}" is not an address with a prefix; write for example "10.77.0.1/24"') from None
+    ip, net = found.ip, found.network
+    if ip.is_unspecified or ip.is_multicast or ip.is_loopback:
+        raise ValueError(f'"{written}" cannot be the address of an interface; write for example "10.77.0.1/24"')
+    # RFC 3021 and RFC 6164: with one bit left for hosts, both addresses are stations.
+    if net.num_addresses > 2 and ip == net.network_address and ip.version == 4:
+        first = f"{ip + 1}/{net.prefixlen}"
+        raise ValueError(f'"{written}" is the network itself; write an address in it, such as "{first}"')
+    if net.num_addresses > 2 and ip == net.broadcast_address and ip.version == 4:
+        raise ValueError(f'"{written}" is the broadcast address; write an address below it')
+    return found
 
 
 def mac(value: object) -> bytes:
@@ -113,6 +127,14 @@ def device(value: object) -> str:
     if not _DEVICE.fullmatch(written):
         raise ValueError(f'"{written}" cannot name an interface; write up to 15 letters, digits, ".", "-" or "_"')
     return written
+
+
+def run_folder(value: object) -> Path:
+    """Read the folder of the control socket, whose path Linux bounds (unix(7))."""
+    folder = Path(text(value))
+    if len(os.fsencode(folder / CONTROL_SOCKET)) > _LONGEST_SOCKET:
+        raise ValueError(f"this is too long for the path of a socket; write up to {_LONGEST_SOCKET - 13} characters")
+    return folder
 
 
 def name(value: object) -> str:
@@ -141,6 +163,8 @@ def whole(low: int, high: int, noun: str, *words: str | bool) -> Callable[[objec
         hint += f" or {one_of(json.dumps(word) for word in words)}"
 
     def read(value: object) -> int | str | bool:
+        if isinstance(value, str) and re.fullmatch(r"\d{1,9}", value) and low <= int(value) <= high:
+            raise ValueError(f'"{value}" is text and not {noun}; write {int(value)} without quotes')
         for word in words:
             if type(value) is type(word) and value == word:
                 return word

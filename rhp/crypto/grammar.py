@@ -113,7 +113,7 @@ def _unknown(token: str, foreign: dict[str, str]) -> str:
     known = [*_ENCRYPTION_TOKENS, *_INTEGRITY_TOKENS, *_PRF_TOKENS, *_KEY_EXCHANGE_TOKENS, *_ESN_TOKENS, *_ALIASES]
     usable = [name for name in known if _ALIASES.get(name, name) not in foreign]
     near = get_close_matches(token, usable, 1, 0.5)
-    hint = f'; did you mean "{near[0]}"?' if near else ""
+    hint = f'; did you mean "{near[0]}"?' if near else '; write for example "aes128gcm16"'
     return (
         f'"{token}" is not an algorithm{hint}' if token else "an algorithm is missing between two hyphens or at an end"
     )

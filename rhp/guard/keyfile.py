@@ -48,10 +48,14 @@ def check_mode(path: str, status: os.stat_result) -> None:
 def decode_psk(text: bytes) -> bytes:
     """Return the octets of a pre-shared key in text form; ValueError with a sentence when there are none.
 
-    Line ends at the end are not part of it; "0x" begins hexadecimal digits, "0s" base64 (as in swanctl), and anything
-    else is the key itself.
+    Line ends at the end are not part of it; "0x" begins hexadecimal digits, "0s" base64 (as in swanctl), and any other
+    line of text is the key itself. What is no line of text is some other file, whose octets nobody means as a key.
     """
     text = text.rstrip(b"\r\n")
+    if text.startswith(b"-----BEGIN "):
+        raise ValueError("this is a PEM file and not a pre-shared key; rhp keygen psk makes one")
+    if not _is_line(text):
+        raise ValueError("a pre-shared key is one line of text; write it so, or as 0x and hexadecimal digits")
     try:
         if text[:2] in (b"0x", b"0X"):
             text = bytes.fromhex(text[2:].decode("ascii"))
@@ -59,7 +63,15 @@ def decode_psk(text: bytes) -> bytes:
             text = base64.b64decode(text[2:], validate=True)
     except (ValueError, binascii.Error):
         kind = "hexadecimal" if text[1:2] in (b"x", b"X") else "base64"
-        raise ValueError(f"the pre-shared key is not valid {kind}") from None
+        begin = f"0{'x' if kind == 'hexadecimal' else 's'}"
+        raise ValueError(f"the pre-shared key begins with {begin} and is not valid {kind}; mend it") from None
     if not text:
-        raise ValueError("the pre-shared key is empty")
+        raise ValueError("the pre-shared key is empty; rhp keygen psk makes one")
     return text
+
+
+def _is_line(text: bytes) -> bool:
+    try:
+        return all(char.isprintable() or char == "\t" for char in text.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.utils import CryptographyDeprecationWarning
 
@@ -93,14 +94,23 @@ def certificate_validity(der: bytes) -> tuple[datetime, datetime]:
 
 def key_matches_certificate(private_pem: bytes, der: bytes) -> bool:
     """Whether the private key belongs to the certificate; ValueError when the key or the certificate cannot be read."""
-    try:
-        key = load_pem_private_key(private_pem, None)
-    except TypeError:
-        raise ValueError("the private key is protected by a passphrase") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("the private key cannot be read: PEM without a passphrase is needed") from None
+    key = _private_key(private_pem)
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return key.public_key().public_bytes(*form) == load_certificate(der).public_key().public_bytes(*form)
+
+
+def check_private_key(private_pem: bytes) -> None:
+    """ValueError with a sentence when this is no private key that can be read."""
+    _private_key(private_pem)
+
+
+def _private_key(private_pem: bytes) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(private_pem, None)
+    except TypeError:
+        raise ValueError("the private key is protected by a passphrase; store it without one, mode 0600") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("there is no private key in it; write the name of a PEM file without a passphrase") from None
 
 
 def _identities(certificate: x509.Certificate) -> list[Identity]:

@@ -309,8 +309,12 @@ def test_without_a_node_there_is_one_sentence(rhp, folder, command):
 def test_a_configuration_file_that_is_not_there(rhp, folder):
     result = rhp("status", "-c", folder / "none.toml")
     assert (result.exit_code, result.output) == (1, f"rhp: there is no configuration file {folder}/none.toml\n")
-    (folder / "rhp.toml").write_text("[node")
-    assert "cannot be read" in rhp("status", "-c", folder / "rhp.toml").output
+    assert "this is a folder" in rhp("status", "-c", folder).output
+    for content in ("[node", "a = " + "[" * 20000, "a = 1\na = 2", "\xff"):
+        (folder / "rhp.toml").write_text(content, encoding="latin-1")
+        result = rhp("status", "-c", folder / "rhp.toml")
+        assert (result.exit_code, result.output.count("\n")) == (1, 1)
+        assert result.output.startswith(f"rhp: {folder}/rhp.toml:")
     assert "there is no such file" in rhp("config", "check", "-c", folder / "none.toml").output
 
 

@@ -56,6 +56,7 @@ over_time = "10m"
 local.id = "a.example.org"
 local.certs = ["a.example.org.pem", "ca.pem"]
 local.key = "a.example.org.key"
+local.rsa_pss = true
 remote.id = "*.example.org"
 remote.cas = "ca.pem"
 
@@ -135,7 +136,7 @@ def test_the_whole_model(written, folder, now):
     assert (office.remote.method, len(office.remote.cas)) == ("pubkey", 1)
     assert office.local.chain[1] == office.remote.cas[0]
     assert (old.local.method, old.start) == ("psk", "wait")
-    assert loaded.policy.keys == (PrivateKey("office", file=str(folder / "a.example.org.key")),)
+    assert loaded.policy.keys == (PrivateKey("office", file=str(folder / "a.example.org.key"), rsa_pss=True),)
     assert loaded.policy.psks == (PskSecret("old", "a@example.org", "%any", key=b"0123456789abcdef"),)
 
 

@@ -28,9 +28,17 @@ ADDED = [
     ('\n[intrface]\nname = "x0"', "intrface", 7, ["no such key", "did you mean interface"]),
     ("\n[node]\nport = 70000", "node.port", 8, ["70000 is not a port", "1 to 65535"]),
     ("\n[node]\nport = 4500", "node.natt_port", 7, ["node.port as well"]),
-    ('\n[node]\nport = "500"', "node.port", 8, ['"500" is not a port']),
+    ('\n[node]\nport = "500"', "node.port", 8, ['"500" is text', "without quotes"]),
     ("\n[node]\nlanes = true", "node.lanes", 8, ["true is not a number of lanes", '"auto"']),
     ('\n[node]\nlog_level = "infos"', "node.log_level", 8, ["write info"]),
+    (f'\n[node]\nrun_dir = "/{"x" * 100}"', "node.run_dir", 8, ["too long"]),
+    ('\n[interface]\naddresses = ["10.0.0.0/24"]', "interface.addresses[0]", 8, ["network itself", '"10.0.0.1/24"']),
+    ('\n[interface]\naddresses = ["10.0.0.255/24"]', "interface.addresses[0]", 8, ["broadcast"]),
+    ('\n[interface]\naddresses = ["224.0.0.1/4"]', "interface.addresses[0]", 8, ["cannot be the address"]),
+    ('\n[interface]\naddresses = ["0.0.0.0/0"]', "interface.addresses[0]", 8, ["cannot be the address"]),
+    ('\n[interface]\naddresses = ["::1/128"]', "interface.addresses[0]", 8, ["cannot be the address"]),
+    ("\n[hub]\nstatic = [7]", "hub.static[0]", 8, ["write {mac = .., connection = ..}"]),
+    ('proposals = "qqqqqq"', "connections.office.proposals", 6, ["not an algorithm", "aes128gcm16"]),
     ("\n[node]\nrun_dir = 3", "node.run_dir", 8, ["3 is not text", "quotes"]),
     ('\n[interface]\nname = "a-name-that-is-long"', "interface.name", 8, ["up to 15"]),
     ('\n[interface]\nname = "a/b"', "interface.name", 8, ["cannot name an interface"]),
@@ -138,7 +146,7 @@ REPLACED = [
     ('["192.0.2.7"]', '["a b"]', "connections.office.remote_addrs[0]", 2, ["neither an IP address nor a host name"]),
     ('["192.0.2.7"]', "7", "connections.office.remote_addrs", 2, ["must be a list", "brackets"]),
     ('["192.0.2.7"]', '[]\nstart = "initiate"', "connections.office.start", 3, ["nobody to call"]),
-    ("office.psk", "ofice.psk", "connections.office.psk_file", 3, ["there is no file", "did you mean office.psk"]),
+    ("office.psk", "ofice.psk", "connections.office.psk_file", 3, ["no such file", "did you mean office.psk"]),
     ("office.psk", ".", "connections.office.psk_file", 3, ["is no file"]),
     ('psk_file = "office.psk"', "", "connections.office.psk_file", 1, ["rhp keygen psk", "local.certs"]),
     ('psk_file = "office.psk"', 'psk = ""', "connections.office.psk", 3, ["empty"]),
@@ -244,7 +252,7 @@ def test_a_warning_keeps_its_position_behind_a_mistake_in_the_same_list(written,
 
 def test_a_key_that_others_can_read_is_refused(written, folder, now):
     (folder / "office.psk").chmod(0o644)
-    expect_one(written(GOOD), now, "connections.office.psk_file", 3, ["chmod 600", "everyone"])
+    expect_one(written(GOOD), now, "connections.office.psk_file", 3, ["chmod 600", "read by others"])
 
 
 def test_a_private_key_that_others_can_read_is_refused(written, folder, now):
@@ -269,7 +277,11 @@ def test_no_message_holds_the_key(written, now):
     ("content", "words"),
     [
         (b"[connections.office\n", "not TOML"),
-        (b"a = 1\na = 2\n", "not TOML"),
+        (b"a = 1\na = 2\n", "this key is there twice"),
+        (b"[a.b]\n[a.b]\n", "[a.b] is there twice"),
+        (b"a = b\n", "text stands in quotes"),
+        (b"a = " + b"[" * 20000, "nested too deeply"),
+        (b"#" * (1 << 20) + b"\n", "larger than 1 MiB"),
         (b"\xff\xfe", "not UTF-8"),
         (b"", "there is no connection"),
     ],
@@ -280,6 +292,66 @@ def test_a_file_that_cannot_be_used_at_all(folder, now, content, words):
     (found,) = mistakes(path, now)
     assert found.where == ""
     assert words in found.message
+
+
+def test_a_mistake_in_the_notation_has_its_line(written, now):
+    (found,) = mistakes(written(GOOD + 'psk_file = "office.psk"\n'), now)
+    assert (found.line, found.message) == (6, "this key is there twice; join the two, or leave one of them out")
+
+
+def test_a_folder_in_place_of_the_file(folder, now):
+    (found,) = mistakes(folder, now)
+    assert "this is a folder" in found.message
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o620, 0o604])
+def test_a_key_that_the_node_would_refuse_is_found_by_the_check(written, folder, now, mode):
+    (folder / "office.psk").chmod(mode)
+    expect_one(written(GOOD), now, "connections.office.psk_file", 3, [f"mode {mode:04o}", "chmod 600"])
+
+
+@pytest.mark.parametrize("key", ["Zm9vYmFy/c2VjcmV0c2VjcmV0", "s" * 300, "-----BEGIN PRIVATE KEY-----secret"])
+@pytest.mark.parametrize("place", ["psk_file", "local.key"])
+def test_a_key_in_place_of_its_file_s_name_is_not_repeated(written, now, place, key):
+    text = GOOD.replace("office.psk", key) if place == "psk_file" else CERTS.replace("a.example.org.key", key)
+    (found,) = mistakes(written(text), now)
+    assert found.where == f"connections.office.{place}"
+    assert key not in found.message
+    assert key[:20] not in found.message
+
+
+def test_a_key_that_cannot_be_read_is_told_beside_its_certificate(written, folder, now):
+    (folder / "broken.key").write_bytes(b"junk")
+    (folder / "broken.key").chmod(0o600)
+    text = CERTS.replace("a.example.org.key", "broken.key").replace("a.example.org.pem", "broken.key")
+    assert [one.where for one in mistakes(written(text), now)] == [
+        "connections.office.local.certs[0]",
+        "connections.office.local.key",
+    ]
+
+
+def test_the_names_of_a_certificate_are_told_once_and_without_key_identifiers(written, now):
+    found = expect_one(
+        written(CERTS.replace('local.id = "a', 'local.id = "c')),
+        now,
+        "connections.office.local.id",
+        3,
+        ["write CN=a.example.org or a.example.org, or a certificate for c.example.org"],
+    )
+    assert "@#" not in found[0].message
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\x00\x01" * 20, b"-----BEGIN PRIVATE KEY-----\nx\n", b"one line\nand another\n"]
+)
+def test_a_file_that_holds_no_key_is_refused(written, folder, now, content):
+    (folder / "office.psk").write_bytes(content)
+    expect_one(written(GOOD), now, "connections.office.psk_file", 3, ["pre-shared key"])
+
+
+def test_folders_are_relative_to_the_configuration(written, folder, now):
+    settings = load(written(GOOD + '\n[node]\nrun_dir = "run"\nstate_dir = "/state"\n'), now).settings
+    assert (settings.run_dir, str(settings.state_dir)) == (folder / "run", "/state")
 
 
 def test_a_missing_file(folder, now):

@@ -66,7 +66,7 @@ def test_a_huge_file_is_refused(secret_file):
         (b"0sc2VjcmV0\n", b"secret"),
         (b"0", b"0"),
         ("schlüssel".encode(), "schlüssel".encode()),
-        (b"\xff\x00\x01", b"\xff\x00\x01"),
+        (b"tab\there", b"tab\there"),
     ],
 )
 def test_text_forms_of_a_psk(text, key):
@@ -82,7 +82,10 @@ def test_text_forms_of_a_psk(text, key):
         (b"0s", "empty"),
         (b"0xabc", "hexadecimal"),
         (b"0xzz", "hexadecimal"),
-        (b"0x\xff\xff", "hexadecimal"),
+        (b"0x\xff\xff", "one line of text"),
+        (b"\xff\x00\x01", "one line of text"),
+        (b"one\ntwo\n", "one line of text"),
+        (b"-----BEGIN PRIVATE KEY-----\nx\n", "PEM file and not a pre-shared key"),
         (b"0s!!!", "base64"),
         (b"0sabc", "base64"),
     ],

@@ -20,6 +20,7 @@ from rhp.pki.certificate import (
     certificate_names,
     certificate_subject,
     certificate_validity,
+    check_private_key,
     identity_in_certificate,
     key_matches_certificate,
     load_certificate,
@@ -149,7 +150,9 @@ def test_keys_that_cannot_be_read(node):
     with pytest.raises(ValueError, match="passphrase"):
         key_matches_certificate(locked, der_of(node))
     for rubbish in (b"", b"junk", node.certificate):
-        with pytest.raises(ValueError, match="cannot be read"):
+        with pytest.raises(ValueError, match="no private key in it"):
+            check_private_key(rubbish)
+        with pytest.raises(ValueError, match="no private key in it"):
             key_matches_certificate(rubbish, der_of(node))
     with pytest.raises(ValueError, match="certificate cannot be read"):
         key_matches_certificate(node.private_key, b"junk")
