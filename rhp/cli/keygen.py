@@ -40,18 +40,21 @@ def keygen() -> None:
 def psk(file: Path | None) -> None:
     """Make a pre-shared key of 256 random bits
 
-    Prints it, or writes it to a file that only its owner can read. Both ends of a connection need the same one.
+    Prints it, or writes it to a file that only its owner can read, in a folder that is made where there is none. Both
+    ends of a connection need the same key.
     """
     key = base64.b64encode(secrets.token_bytes(PSK_OCTETS)).decode()
     if file is None:
         click.echo(key)
         return
     try:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     except FileExistsError:
-        fail(f"{file} exists already; name another file, or remove it first")
+        taken = file if file.parent.is_dir() else file.parent
+        fail(f"{taken} exists already; name another file, or remove it first")
     except OSError as error:
-        fail(f"{file} cannot be written: {error.strerror}")
+        fail(f"{file} cannot be written: {error.strerror or error}")
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(key + "\n")
     click.echo(f'psk_file = "{file.name}"')
@@ -75,7 +78,9 @@ def ca(folder: Path, name: str, days: int, key_type: str) -> None:
         made.write(folder / CA_CERTIFICATE, folder / CA_KEY)
     except FileExistsError as error:
         fail(f"{_existing(error)} exists already; name another folder, or remove it first")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        fail(f"the CA cannot be made in {folder}: {error.strerror or error}")
+    except ValueError as error:
         fail(f"the CA cannot be made: {error}")
     click.echo(f'remote.cas = ["{CA_CERTIFICATE}"]')
 
@@ -98,7 +103,7 @@ def node(folder: Path, names: tuple[str, ...], days: int, key_type: str) -> None
     except FileNotFoundError as error:
         fail(f"there is no {error.filename}; make the CA first with rhp keygen ca {folder} --name ...")
     except OSError as error:
-        fail(f"the CA cannot be read: {error}")
+        fail(f"the CA in {folder} cannot be read: {error.strerror or error}")
     stem = "".join(char if char.isalnum() or char in "-._@" else "_" for char in names[0])
     certificate, key = folder / f"{stem}.pem", folder / f"{stem}.key"
     try:
@@ -106,7 +111,9 @@ def node(folder: Path, names: tuple[str, ...], days: int, key_type: str) -> None
         made.write(certificate, key)
     except FileExistsError as error:
         fail(f"{_existing(error)} exists already; remove it first, or use another name")
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        fail(f"the certificate cannot be made in {folder}: {error.strerror or error}")
+    except ValueError as error:
         fail(f"the certificate cannot be made: {error}")
     click.echo(f'local.id = "{names[0]}"')
     click.echo(f'local.certs = ["{certificate.name}"]')

@@ -72,7 +72,7 @@ class Links:
         if question.mac is not None:
             wanted["address"] = question.mac.hex(":")
         if question.bridge is not None:
-            wanted["master"] = _index(question.bridge)
+            wanted["master"] = await _bridge(netlink, question.bridge)
         before = (await _do(f"{question.name} cannot be read", netlink.link("get", index=index)))[0]
         for key, value in wanted.items():
             await _do(f"{question.name}: {key} {value} cannot be set", netlink.link("set", index=index, **{key: value}))
@@ -133,6 +133,26 @@ def _netlink() -> AbstractAsyncContextManager[_Netlink]:
     from pyroute2 import AsyncIPRoute  # type: ignore[import-untyped]
 
     return cast("AbstractAsyncContextManager[_Netlink]", AsyncIPRoute())
+
+
+async def _bridge(netlink: _Netlink, name: str) -> int:
+    """Return the index of a bridge; `LinkError` where there is none of that name."""
+    try:
+        index = _present(name)
+    except OSError:
+        raise LinkError(f"there is no bridge {name}: make it first, with ip link add {name} type bridge") from None
+    found = (await _do(f"{name} cannot be read", netlink.link("get", index=index)))[0]
+    if (_nested(found, "IFLA_LINKINFO", "IFLA_INFO_KIND")) != "bridge":
+        raise LinkError(f"{name} is no bridge: write the name of one that is there")
+    return index
+
+
+def _nested(message: _Message, *names: str) -> object:
+    """An attribute within attributes, or None."""
+    found: object = message
+    for name in names:
+        found = cast("_Message", found).get_attr(name) if found is not None else None
+    return found
 
 
 def _index(name: str) -> int:

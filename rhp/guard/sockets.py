@@ -66,7 +66,10 @@ def _tap_error(name: str, error: Exception) -> OSError:
             errno.ENOENT, f"{_TUN_DEVICE} is missing: load the tun module, or hand the device to the container"
         )
     if number == errno.EBUSY:
-        return OSError(number, f"the interface {name} exists already: is another node running?")
+        return OSError(
+            number,
+            f"the interface {name} exists already: is another node running? If not, write another interface.name",
+        )
     if number in (errno.EPERM, errno.EACCES):
         return OSError(number, f"creating the interface {name} needs root (CAP_NET_ADMIN)")
     return OSError(number, f"the interface {name} cannot be created: {os.strerror(number)}")

@@ -104,7 +104,8 @@ class Node:
         try:
             await self._control.start()
         except OSError as error:
-            raise StartError(f"the control socket {settings.control_socket} cannot be made: {error.strerror}") from None
+            reason = error.strerror or error
+            raise StartError(f"the control socket {settings.control_socket} cannot be made: {reason}") from None
         # The last thing to go, so that rhp down, which waits for it, finds everything taken back.
         stack.push_async_callback(self._control.close)
         stack.push_async_callback(self._release)

@@ -52,11 +52,11 @@ class RunFolder:
         self._folder = folder
         self._file = folder / LOCK_FILE
         self._fd = -1
-        self._made = False
+        self._made: list[Path] = []
 
     def __enter__(self) -> Self:
         try:
-            self._made = not self._folder.exists()
+            self._made = [one for one in (self._folder, *self._folder.parents) if not one.exists()]
             self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             self._fd = self._locked()
         except BlockingIOError:
@@ -64,8 +64,11 @@ class RunFolder:
                 f"a node is already running in {self._folder} (process {self._holder()}); "
                 "end it with rhp down, or give this one another node.run_dir"
             ) from None
+        except FileExistsError:
+            raise StartError(f"{self._folder} is no folder; give the node another node.run_dir") from None
         except OSError as error:
-            raise StartError(f"the run folder {self._folder} cannot be used: {error.strerror or error}") from None
+            reason = error.strerror or error
+            raise StartError(f"the run folder {self._folder} cannot be used: {reason}; see node.run_dir") from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
         return self
@@ -75,9 +78,9 @@ class RunFolder:
     ) -> None:
         self._file.unlink(missing_ok=True)
         os.close(self._fd)
-        if self._made:
-            with suppress(OSError):
-                self._folder.rmdir()
+        with suppress(OSError):
+            for folder in self._made:
+                folder.rmdir()
 
     def _locked(self) -> int:
         """Open and lock the file; again when its last holder took it away between the two steps."""

@@ -30,6 +30,7 @@ KEY_TYPES: tuple[KeyType, ...] = ("ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3
 
 _Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 _IPSEC_IKE = ObjectIdentifier("1.3.6.1.5.5.7.3.17")
+_LONGEST_NAME = 64  # RFC 5280 appendix A.1, ub-common-name
 _CLOCK_SKEW = timedelta(minutes=10)
 
 
@@ -50,7 +51,12 @@ class Credentials:
 
 
 def create_ca(name: str, now: datetime, *, key_type: KeyType = "ecdsa-p256", days: int = 3650) -> Credentials:
-    """Make a CA with subject "CN=name" for `days` days from `now` (aware), which issues node certificates only."""
+    """Make a CA with subject "CN=name" for `days` days from `now` (aware), which issues node certificates only.
+
+    ValueError with a sentence for a name that no certificate can hold.
+    """
+    if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"a CA's name has 1 to {_LONGEST_NAME} printable characters")
     key = _generate(key_type)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     usage = _usage(digital_signature=False, key_cert_sign=True, crl_sign=True)

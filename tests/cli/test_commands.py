@@ -354,7 +354,29 @@ def test_a_shared_key_in_a_file_is_its_owner_s_and_fits_the_configuration(rhp, f
     assert again.exit_code == 1
     assert "exists already" in again.output
     assert (folder / "office.psk").read_text() == content
-    assert "cannot be written" in rhp("keygen", "psk", "-o", folder / "none" / "x").output
+
+
+def test_a_shared_key_makes_its_folder(rhp, tmp_path):
+    result = rhp("keygen", "psk", "-o", tmp_path / "etc" / "rhp" / "office.psk")
+    assert result.exit_code == 0, result.output
+    assert stat.S_IMODE((tmp_path / "etc" / "rhp").stat().st_mode) == 0o700
+    in_a_file = rhp("keygen", "psk", "-o", tmp_path / "etc" / "rhp" / "office.psk" / "x")
+    assert in_a_file.exit_code == 1
+    assert in_a_file.output.startswith(f"rhp: {tmp_path}/etc/rhp/office.psk exists already; name another file")
+
+
+def test_what_a_ca_cannot_be_is_one_sentence(rhp, tmp_path):
+    (tmp_path / "file").touch()
+    named = rhp("keygen", "ca", tmp_path / "ca", "--name", "")
+    assert (named.exit_code, named.output) == (
+        1,
+        "rhp: the CA cannot be made: a CA's name has 1 to 64 printable characters\n",
+    )
+    placed = rhp("keygen", "ca", tmp_path / "file" / "ca", "--name", "x")
+    assert (placed.exit_code, placed.output) == (
+        1,
+        f"rhp: the CA cannot be made in {tmp_path}/file/ca: Not a directory\n",
+    )
 
 
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "ed25519", "rsa-2048"])

@@ -134,7 +134,10 @@ def test_after_release_one_may_begin_again(guard, ask, tap):
         (OpenTap("lo", 1), "the interface lo is not in the configuration"),
         (ConfigureLink("lo", 1400), "the interface lo is not in the configuration"),
         (ConfigureLink("rhpt0", bridge="br9"), "joining the bridge br9 is not in the configuration"),
-        (ConfigureLink("rhpt0", bridge="br0"), "there is no interface br0"),
+        (
+            ConfigureLink("rhpt0", bridge="br0"),
+            "there is no bridge br0: make it first, with ip link add br0 type bridge",
+        ),
         (ConfigureLink("dummy0", 1400), "there is no interface dummy0"),
         (ConfigureLink("rhpt0", mtu=20), "rhpt0: mtu 20 cannot be set: Invalid argument"),
         (ConfigureLink("rhpt0", addresses=("10.0.0.300/24",)), "10.0.0.300"),
@@ -155,6 +158,12 @@ def test_what_is_refused_is_refused_with_a_sentence(guard, ask, tap, question, w
     assert "\n" not in answer.reason
 
 
+def test_an_interface_that_is_no_bridge_is_named_as_such(guard, ask, tap):
+    ip("link", "add", "br0", "type", "veth", "peer", "name", "other0")
+    answer = ask(guard, ConfigureLink("rhpt0", bridge="br0"))
+    assert answer == Refused("br0 is no bridge: write the name of one that is there")
+
+
 def test_a_second_node_does_not_join_the_ports_of_the_first(guard, ask):
     second = LocalGuard(GuardPolicy())
     for address in ("0.0.0.0", "::"):  # noqa: S104
@@ -166,7 +175,10 @@ def test_a_second_node_does_not_join_the_ports_of_the_first(guard, ask):
 
 def test_a_second_node_does_not_join_the_tap_of_the_first(guard, ask, tap):
     second = LocalGuard(GuardPolicy(interfaces=("rhpt0",)))
-    assert ask(second, OpenTap("rhpt0", 1)) == Refused("the interface rhpt0 exists already: is another node running?")
+    answer = ask(second, OpenTap("rhpt0", 1))
+    assert isinstance(answer, Refused)
+    assert answer.reason.startswith("the interface rhpt0 exists already: is another node running?")
+    assert "interface.name" in answer.reason
     assert ask(second, ReleaseAll()) == Done()
     assert socket.if_nametoindex("rhpt0")
 

@@ -63,7 +63,7 @@ def test_a_lock_that_a_dead_node_left_is_no_hindrance(tmp_path):
 def test_a_run_folder_is_made(tmp_path):
     with RunFolder(tmp_path / "a" / "b"):
         assert (tmp_path / "a" / "b" / "rhp.lock").exists()
-    assert not (tmp_path / "a" / "b").exists()
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_run_folder_that_was_there_stays(tmp_path):
@@ -78,4 +78,6 @@ def test_a_run_folder_that_was_there_stays(tmp_path):
 def test_a_run_folder_that_cannot_be_made_is_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StartError, match="cannot be used"), RunFolder(tmp_path / "file" / "run"):
+        pass
+    with pytest.raises(StartError, match=r"file is no folder; .* node\.run_dir"), RunFolder(tmp_path / "file"):
         pass

@@ -55,7 +55,7 @@ def _connect(path: Path, timeout: float) -> socket.socket:
     connection.settimeout(timeout)
     try:
         connection.connect(str(path))
-    except (FileNotFoundError, ConnectionRefusedError):
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         connection.close()
         raise ControlError(f"no node is running here: nothing answers at {path}") from None
     except PermissionError:
