@@ -185,7 +185,7 @@ class Node:
         if (took := self._stopwatch.heard(event, self._loop.time())) is not None:
             extra["established_ms"] = took
         retry = self._keeper.heard(event)
-        if isinstance(event, events.InitiationFailed):
+        if isinstance(event, events.InitiationFailed | events.ChildFailed):
             extra["retry_in"] = retry
         self._journal.record(event, **extra)
 

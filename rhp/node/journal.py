@@ -19,6 +19,7 @@ from rhp.wire.identity import Identity
 Fields = dict[str, object]
 FAILURES_KEPT = 50
 _FAILURES = frozenset({"authentication failed", "connecting failed", "handshake refused", "child failed", "ike closed"})
+_CALLS = frozenset({"connecting", "connecting failed"})
 _CONSEQUENCES = frozenset({"connecting failed", "handshake refused"})
 
 
@@ -39,6 +40,7 @@ class Journal:
         self._wall_clock = wall_clock
         self._publish = publish
         self._expected = expected
+        self._unproven: int | None = None
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_KEPT)
         self.last_errors: dict[str, str] = {}
         self.counters: Counter[str] = Counter()
@@ -46,16 +48,26 @@ class Journal:
     def record(self, event: events.Event, **extra: object) -> None:
         """Write down one event of the engine."""
         words, fields = translate(event)
-        if not fields.get("peer"):
+        if not fields.get("peer") and not isinstance(event, events.HandshakeRefused):
             fields["peer"] = self._expected.get(str(fields.get("connection", "")))
         if isinstance(event, events.IkeEstablished):
             self.last_errors.pop(event.connection, None)
-        self.write(words, **fields, **extra)
+        # A handshake that ends because nobody was authenticated was told in a line of its own, which said more.
+        told = isinstance(event, events.HandshakeRefused) and event.ike_id == self._unproven
+        if isinstance(event, events.AuthenticationFailed):
+            self._unproven = event.ike_id
+        self._note(words, {**fields, **extra}, logged=not told)
 
     def write(self, words: str, **fields: object) -> None:
         """Write down one event of the node itself."""
+        if words in _CALLS and not fields.get("peer"):
+            fields["peer"] = self._expected.get(str(fields.get("connection", "")))
+        self._note(words, fields)
+
+    def _note(self, words: str, fields: Fields, *, logged: bool = True) -> None:
         self.counters[words.replace(" ", "-")] += 1
-        self._log.write(words, **fields)
+        if logged:
+            self._log.write(words, **fields)
         told = {name: value for name, value in fields.items() if value not in (None, "")}
         self._publish({"event": words, "time": self._now(), **{name: _plain(value) for name, value in told.items()}})
         if words in _FAILURES and fields.get("fault") != "none":
@@ -98,14 +110,14 @@ def translate(event: events.Event) -> tuple[str, Fields]:
         case events.IkeClosed():
             return "ike closed", _fields(event, "connection", "peer", "reason", "fault")
         case events.ChildEstablished(child_name=child):
-            names = ("connection", "peer", "mode", "suite", "spi_in", "spi_out", "local_ts", "remote_ts")
-            return "child established", {**_fields(event, *names), "child": child}
+            names = ("peer", "mode", "suite", "spi_in", "spi_out", "local_ts", "remote_ts")
+            return "child established", _child_fields(event, child, *names)
         case events.ChildRekeyed(child_name=child):
-            return "child rekeyed", {**_fields(event, "connection", "suite", "spi_in", "spi_out"), "child": child}
+            return "child rekeyed", _child_fields(event, child, "suite", "spi_in", "spi_out")
         case events.ChildClosed(child_name=child):
-            return "child closed", {**_fields(event, "connection", "reason", "fault"), "child": child}
+            return "child closed", _child_fields(event, child, "reason", "fault")
         case events.ChildFailed(child_name=child):
-            return "child failed", {**_fields(event, "connection", "reason", "detail", "fault"), "child": child}
+            return "child failed", _child_fields(event, child, "reason", "detail", "fault")
         case events.AuthenticationFailed():
             return "authentication failed", _fields(
                 event, "connection", "peer", "role", "path", "reason", "detail", "fault"
@@ -118,6 +130,10 @@ def translate(event: events.Event) -> tuple[str, Fields]:
             return "path changed", _fields(event, "connection", "old", "new")
         case events.EngineFault():
             return "engine fault", _fields(event, "detail")
+
+
+def _child_fields(event: events.Event, child: str, *names: str) -> Fields:
+    return {**_fields(event, "connection"), "child": child, **_fields(event, *names)}
 
 
 def _fields(event: events.Event, *names: str) -> Fields:

@@ -120,8 +120,10 @@ class Keeper:
 
     def retry_in(self, name: str) -> float | None:
         """Seconds until the next try, or None when none is planned."""
-        at = self._charges[name].retry_at
-        return None if at is None else max(0.0, at - self._loop.time())
+        charge = self._charges[name]
+        if charge.held or charge.retry_at is None:
+            return None
+        return max(0.0, charge.retry_at - self._loop.time())
 
     def heard(self, event: events.Event) -> float | None:
         """Look at an event; gives the seconds until the next try where it is a failure that will be tried again."""
@@ -211,10 +213,15 @@ class Keeper:
         """The next of the peer's addresses in turn, with the address of ours that goes with it; OSError without one."""
         config = charge.config
         remotes: list[IpAddress] = [net[0] for net in config.remote_addrs if net.num_addresses == 1]
+        problems: list[str] = []
         for host in charge.hosts:
-            remotes += await self._resolve(host)
+            try:
+                remotes += await self._resolve(host)
+            except OSError as error:
+                # One name in vain is no reason not to call the others.
+                problems.append(f"{host}: {error.strerror or error}")
         if not remotes:
-            raise OSError("there is no address to call")
+            raise OSError("; ".join(problems) or "there is no address to call")
         remote = remotes[charge.turn % len(remotes)]
         charge.turn += 1
         ours = [net[0] for net in config.local_addrs if net.num_addresses == 1 and net.version == remote.version]

@@ -36,7 +36,9 @@ EVENTS: dict[str, Word] = {
         _WARNING, "An IKE SA that we initiated did not come up; retry_in says when the next try is."
     ),
     "authentication failed": Word(_WARNING, "One side could not prove its identity to the other.", by_stranger=True),
-    "handshake refused": Word(_WARNING, "A handshake that a peer began did not come up.", by_stranger=True),
+    "handshake refused": Word(
+        _WARNING, "A handshake that a peer began did not come up, for another reason than its proof.", by_stranger=True
+    ),
     "ike established": Word(_INFO, "Both sides are authenticated."),
     "ike rekeyed": Word(_INFO, "An IKE SA has new keys."),
     "ike closed": Word(_INFO, "An established IKE SA ended; reason and fault say why."),
@@ -44,7 +46,11 @@ EVENTS: dict[str, Word] = {
     "child established": Word(_INFO, "A Child SA is installed and carries traffic."),
     "child rekeyed": Word(_INFO, "A Child SA has new keys."),
     "child closed": Word(_INFO, "A Child SA ended."),
-    "child failed": Word(_WARNING, "A Child SA could not be made; its IKE SA lives on.", by_stranger=True),
+    "child failed": Word(
+        _WARNING,
+        "A Child SA could not be made; its IKE SA lives on. Where we try again, retry_in says when.",
+        by_stranger=True,
+    ),
     "path changed": Word(_INFO, "A peer is reached at another address from now on."),
     "engine fault": Word(_ERROR, "A mistake of this program ended one IKE SA; please report it."),
     "step failed": Word(_ERROR, "A mistake of this program in one step, with its traceback; please report it."),

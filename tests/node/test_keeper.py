@@ -200,6 +200,7 @@ def test_a_host_name_is_looked_up_at_every_try_and_addresses_take_turns(
         rig.keeper.start()
         await wire.settle(until=lambda: rig.journal.counters["connecting-failed"] >= 2)
         assert not called
+        assert "gate.example: " in rig.journal.last_errors["to-b"]
         assert "not known" in rig.journal.last_errors["to-b"]
         rig.answers["gate.example"] = ["192.0.2.8", "192.0.2.9"]
         await wire.settle(until=lambda: len(called) >= 4)
@@ -218,6 +219,17 @@ def test_a_waiting_connection_calls_nobody(make_rig, make_connection, make_wire,
         await asyncio.sleep(0.1)
         assert not rig.engine.status()
         assert not rig.ike.sent
+        await rig.close()
+
+    run(call())
+
+
+def test_no_next_try_is_told_of_a_connection_that_waits(make_rig, make_connection, run):
+    async def call():
+        config = make_connection("to-b", "a.example", "b.example", "192.0.2.2", start="wait")
+        rig = make_rig((config,), (PskSecret("to-b", key=b"k" * 16),), address="192.0.2.1")
+        rig.keeper._tend_in("to-b", 5.0)
+        assert rig.keeper.retry_in("to-b") is None
         await rig.close()
 
     run(call())

@@ -73,6 +73,9 @@ def make_journal():
     return make
 
 
+SAMPLES_REFUSED = events.HandshakeRefused(1, "office", PATH, "no-proposal-chosen", "no")
+
+
 def test_the_page_lists_every_event_and_every_field_and_nothing_else():
     text = PAGE.read_text()
     events_part, fields_part = text.split("## Fields")
@@ -124,6 +127,32 @@ def test_a_peer_that_has_told_no_identity_is_named_as_expected(make_journal):
     journal = make_journal(office="b.example.org")
     journal.record(events.AuthenticationFailed(1, "office", "initiator", None, PATH, "refused", "no", Fault.LOCAL))
     assert journal.failures()[0]["peer"] == "b.example.org"
+
+
+def test_a_caller_s_identity_is_never_guessed(logged, make_journal):
+    make_journal(office="b.example.org").record(SAMPLES_REFUSED)
+    assert "b.example.org" not in logged.getvalue()
+
+
+def test_who_is_called_is_named(logged, make_journal):
+    journal = make_journal(office="b.example.org")
+    journal.write("connecting", connection="office", path=PATH)
+    journal.write("connecting failed", connection="office", reason="no-route")
+    assert logged.getvalue().count("peer=b.example.org") == 2
+
+
+def test_a_failed_authentication_is_one_line_at_the_responder(logged, journal):
+    for ike_id in (1, 2):
+        journal.record(
+            events.AuthenticationFailed(ike_id, "office", "responder", PEER, PATH, "wrong-key", "no", Fault.PEER)
+        )
+        journal.record(events.StateChanged(ike_id, "office", "authenticating", "closed"))
+        journal.record(events.HandshakeRefused(ike_id, "office", PATH, "wrong-key", "no"))
+    journal.record(events.HandshakeRefused(3, "office", PATH, "no-proposal-chosen", "no"))
+    assert logged.getvalue().count("authentication failed") == 2
+    assert logged.getvalue().count("handshake refused") == 1
+    assert [one["event"] for one in journal.published].count("handshake refused") == 3
+    assert journal.counters["handshake-refused"] == 3
 
 
 def test_a_consequence_does_not_hide_its_cause(journal):

@@ -119,7 +119,9 @@ class Authenticate(Task):
                     sa.id, sa.connection_name, sa.role, wanted, sa.path, "refused-by-peer", detail, Fault.LOCAL
                 )
             )
-        turn.ending = Ending(f"peer-said-{name}", Fault.PEER, detail)
+        # Whom the peer does not believe has to look at home first, at its own key and name.
+        fault = Fault.LOCAL if error.type == NotifyType.AUTHENTICATION_FAILED else Fault.PEER
+        turn.ending = Ending(f"peer-said-{name}", fault, detail)
         return True
 
 
@@ -142,8 +144,12 @@ def _check_psk(turn: Turn, peer: Identity, proof: AUTH) -> Work:
     local = pair(sa.config.local.identity)
     answer = yield CheckPsk(sa.config.name, local, pair(peer), sa.agreed.prf.id, octets, proof.data)
     if not isinstance(answer, Accepted):
-        said = answer.reason if isinstance(answer, Refused) else "the guard did not accept it"
-        raise refusal(turn, "wrong-key", f"the pre-shared key of {format_identity(peer)} does not match: {said}")
+        said = (
+            answer.reason
+            if isinstance(answer, Refused)
+            else f"the guard did not accept the key of {format_identity(peer)}"
+        )
+        raise refusal(turn, "wrong-key", said)
 
 
 def _check_signature(turn: Turn, peer: Identity, proof: AUTH) -> None:
