@@ -133,7 +133,10 @@ class DataPlane:
         """
 
     def add_neighbour(self, ip: str, mac: bytes, port: int) -> None:
-        """Answer ARP or ND for `ip` with `mac`, which lives behind `port` (0 = the TAP). Replaces an older entry."""
+        """Answer ARP or ND for `ip` with `mac`, which lives behind `port`. Replaces an older entry.
+
+        Port 0 is the TAP: this host answers for itself, so the hub only learns not to answer in its place.
+        """
 
     def remove_neighbour(self, ip: str) -> None:
         """Forget the address; KeyError when it is not there."""

@@ -93,19 +93,17 @@ cdef bint owner_of(
 ) noexcept nogil:
     """Whether we may answer for the target, and with which MAC: an entry of the control plane, or a peer's range.
 
-    Never for an address that somebody was seen to have, nor back to the port where it lives. A probe for an address
-    inside a range stays unanswered, since nobody said that the address is in use.
+    Never for an address that somebody was seen to have, nor back to the port where it lives, nor for this host, which
+    answers for itself. A probe for an address inside a range stays unanswered, since nobody said that it is in use.
     """
     cdef found_t found
     cdef port_lane_t* port
     cdef int index
     if neighbour_find(lane.neighbours, discovery.target, lane.now_ms, load64(&lane.hub.ageing, RELAXED), &found):
         mac[0] = found.mac
-        if not found.fixed or found.port == number_of(source):
+        if not found.fixed or found.port == number_of(source) or found.port == TAP_PORT:
             return False
-        return found.port == TAP_PORT or (
-            lane.ports[found.port] != NULL and allowed(lane, source, lane.ports[found.port])
-        )
+        return lane.ports[found.port] != NULL and allowed(lane, source, lane.ports[found.port])
     if discovery.probe:
         return False
     for index in range(lane.routed_count - 1, -1, -1):

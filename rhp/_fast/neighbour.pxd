@@ -29,7 +29,7 @@ ctypedef struct neighbours_t:
 ctypedef struct found_t:
     uint64_t mac
     int port
-    bint fixed                      # From the control plane, so it may be answered for.
+    bint fixed                      # From the control plane, so a peer's may be answered for.
 
 cdef neighbours_t* neighbours_new() noexcept nogil
 cdef void neighbours_free(neighbours_t* table) noexcept nogil

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rhp.guard.guard import Guard
 from rhp.guard.protocol import ConfigureLink, Descriptors, OpenTap, Refused
-from rhp.net.link import link_mac, link_mtu
+from rhp.net.link import link_mac, link_mtu, link_up
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.pseudomac import interface_mac
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rhp._fast.dataplane import DataPlane
 
 RETRY_SECONDS = 2.0
+TAP_PORT = 0
 _MACHINE_ID = Path("/etc/machine-id")
 
 
@@ -60,6 +61,9 @@ class Tap:
             await self._configure()
             for lane, fd in enumerate(opened.fds):
                 self._plane.attach_tap(lane, fd, self._mac)
+            # The hub must know where these live, or a tunnel whose range holds one of them would be taken for its owner.
+            for address in self._interface.addresses:
+                self._plane.add_neighbour(str(address.ip), self._mac, TAP_PORT)
         except OSError as error:
             raise StartError(f"the interface {name} cannot be used: {error.strerror or error}") from None
         finally:
@@ -83,11 +87,13 @@ class Tap:
     def picture(self) -> dict[str, Any]:
         """The interface's part of the status."""
         name = self._interface.name
-        shown: dict[str, Any] = {"name": name, "addresses": [str(one) for one in self._interface.addresses]}
+        addresses = [str(one) for one in self._interface.addresses]
+        shown: dict[str, Any] = {"name": name, "addresses": addresses, "bridge": self._interface.bridge}
         try:
-            return {**shown, "present": True, "mac": link_mac(name).hex(":"), "mtu": link_mtu(name)}
+            facts = {"up": link_up(name), "mac": link_mac(name).hex(":"), "mtu": link_mtu(name)}
         except OSError:
-            return {**shown, "present": False, "mac": None, "mtu": None}
+            return {**shown, "present": False, "up": False, "mac": None, "mtu": None}
+        return {**shown, "present": True, **facts}
 
     async def _configure(self) -> None:
         answer = await self._guard.ask(

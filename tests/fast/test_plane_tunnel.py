@@ -359,6 +359,16 @@ def test_neighbours_of_the_control_plane(rig):
     assert rig.tap.pending() == []
 
 
+def test_this_host_answers_for_itself_although_a_peer_has_the_range(rig):
+    site(rig)
+    bridge = rig.peer()
+    rig.plane.add_neighbour("10.2.0.7", HOST, 0)
+    bridge.send_frame(request("10.2.0.7", source=STATION))
+    assert rig.tap.recv() == request("10.2.0.7", source=STATION)
+    rig.settle()
+    assert bridge.pending() == []
+
+
 def test_isolated_peers_are_not_answered_about_each_other(rig):
     rig.plane.set_hub(isolate=True)
     site(rig)
