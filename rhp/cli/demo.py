@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
+from rhp.cli.options import output_option
 from rhp.lab.errors import LabError
 from rhp.lab.lab import Lab
 from rhp.lab.programs import find, require_root
@@ -33,7 +34,7 @@ PICTURE = """\
 
 
 @click.command()
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to show what was seen")
+@output_option
 def demo(output: str) -> None:
     """Show two nodes and a strongSwan at work on this machine
 

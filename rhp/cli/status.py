@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,25 +30,39 @@ def status(output: str, config_file: Path) -> None:
     if output == "json":
         click.echo(json.dumps(picture, indent=2))
         return
-    for line in lines(picture):
+    # What reads from a pipe wants a row in one line, whatever its length.
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    for line in lines(picture, datetime.now(UTC), room):
         click.echo(line)
 
 
-def lines(picture: dict[str, Any]) -> Iterator[str]:
-    """The picture as text."""
+def lines(picture: dict[str, Any], now: datetime, room: int | None = None) -> Iterator[str]:
+    """The picture as text, for `room` columns; `now` is aware."""
     interface = picture["interface"]
-    addresses = " ".join(interface["addresses"]) or "no address"
-    shape = f"mtu {interface['mtu']}, {interface['mac']}" if interface["present"] else "it has vanished"
     yield f"node {picture['state']} for {span(picture['uptime_s'])}, process {picture['pid']}, rhp {picture['version']}"
-    yield f"interface {interface['name']}: {addresses}, {shape}"
+    yield f"interface {interface['name']}: {', '.join(_interface(interface))}"
     yield ""
-    yield from render(("CONNECTION", "STATE", "PEER", "ADDRESS", "SUITE", "AGE", "REKEY IN"), _connections(picture))
+    yield from render(
+        ("CONNECTION", "STATE", "PEER", "ADDRESS", "SUITE", "AGE", "REKEY IN"), _connections(picture), room
+    )
     children = list(_children(picture))
     if children:
         yield ""
         head = ("CHILD", "MODE", "SUITE", "OVER", "SPI IN", "SPI OUT", "RECEIVED", "SENT", "AGE", "REKEY IN")
-        yield from render(head, children)
-    yield from _troubles(picture)
+        yield from render(head, children, room)
+    yield from _troubles(picture, now, room)
+
+
+def _interface(interface: dict[str, Any]) -> Iterator[str]:
+    bridge = interface.get("bridge")
+    yield f"in bridge {bridge}" if bridge else " ".join(interface["addresses"]) or "no address"
+    if not interface["present"]:
+        yield "it has vanished"
+        return
+    if not interface.get("up", True):
+        yield "it is down"
+    yield f"mtu {interface['mtu']}"
+    yield interface["mac"]
 
 
 def _connections(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
@@ -80,7 +97,7 @@ def _children(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
             )
 
 
-def _troubles(picture: dict[str, Any]) -> Iterator[str]:
+def _troubles(picture: dict[str, Any], now: datetime, room: int | None) -> Iterator[str]:
     for one in picture["connections"]:
         if one["last_error"]:
             retry = f"; next try in {span(one['retry_in_s'])}" if one["retry_in_s"] is not None else ""
@@ -90,13 +107,13 @@ def _troubles(picture: dict[str, Any]) -> Iterator[str]:
         yield ""
         rows = [
             (
-                one["time"],
+                f"{span(max(0.0, (now - datetime.fromisoformat(one['time'])).total_seconds()))} ago",
+                one["count"],
                 one["event"],
                 one.get("connection"),
                 one.get("peer"),
                 one.get("detail") or one.get("reason"),
-                one["count"],
             )
             for one in picture["failures"][:FAILURES_SHOWN]
         ]
-        yield from render(("FAILED", "WHAT", "CONNECTION", "PEER", "WHY", "TIMES"), rows)
+        yield from render(("FAILED", "TIMES", "WHAT", "CONNECTION", "PEER", "WHY"), rows, room)

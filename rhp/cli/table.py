@@ -1,15 +1,34 @@
-"""A plain table for a terminal or a pipe: columns as wide as they need, never cut."""
+"""A plain table: columns as wide as they need, never cut; on a narrow terminal a row goes over several lines."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
 
-def render(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """Give the lines; a None is shown as "-". Rows are as long as the head."""
+def render(head: Sequence[str], rows: Iterable[Sequence[object]], room: int | None = None) -> list[str]:
+    """Give the lines; a None is shown as "-". Rows are as long as the head.
+
+    Columns that find no more room in `room` characters go to a further line, indented, in the head as in every row.
+    """
     table = [list(head), *([_cell(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
+    folds = _folds(widths, room)
+    return [
+        ("  " * bool(fold.start) + "  ".join(row[at].ljust(widths[at]) for at in fold)).rstrip()
+        for row in table
+        for fold in folds
+    ]
+
+
+def _folds(widths: Sequence[int], room: int | None) -> list[range]:
+    """Which columns share a line."""
+    folds, start, used = [], 0, 0
+    for column, width in enumerate(widths):
+        if room is not None and column > start and used + width > room:
+            folds.append(range(start, column))
+            start, used = column, 2
+        used += width + 2
+    return [*folds, range(start, len(widths))]
 
 
 def octets(count: int) -> str:

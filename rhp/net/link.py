@@ -1,4 +1,4 @@
-"""Two facts about a network interface, asked from the kernel without any privilege (netdevice(7))."""
+"""Three facts about a network interface, asked from the kernel without any privilege (netdevice(7))."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import fcntl
 import socket
 import struct
 
+_SIOCGIFFLAGS = 0x8913
 _SIOCGIFMTU = 0x8921
 _SIOCGIFHWADDR = 0x8927
+_IFF_UP = 1
 _IFREQ = struct.Struct("16s24s")
 
 
@@ -20,6 +22,11 @@ def link_mac(name: str) -> bytes:
 def link_mtu(name: str) -> int:
     """The interface's MTU in octets; OSError when it is not there."""
     return int(struct.unpack_from("=i", _ask(name, _SIOCGIFMTU))[0])
+
+
+def link_up(name: str) -> bool:
+    """Whether the interface is switched on; OSError when it is not there."""
+    return bool(int(struct.unpack_from("=h", _ask(name, _SIOCGIFFLAGS))[0]) & _IFF_UP)
 
 
 def _ask(name: str, request: int) -> bytes:

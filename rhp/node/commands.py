@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -48,7 +49,9 @@ class Commands:
             self._stop("command")
             return {}
         if name not in self._connections:
-            raise CommandRefused(f"there is no connection {name!r}")
+            raise CommandRefused(
+                f"there is no connection {json.dumps(name)}; there is {', '.join(sorted(self._connections))}"
+            )
         try:
             return self._for_connection(request.command, name, child)
         except LocalError as error:
@@ -78,7 +81,7 @@ class Commands:
     def _for_child(self, command: str, name: str, child: str, live: list[IkeStatus]) -> dict[str, Any]:
         ids = [one.child_id for sa in live for one in sa.children if one.name == child]
         if not ids:
-            raise CommandRefused(f"{name} has no child {child!r} now")
+            raise CommandRefused(f"{name} has no child {json.dumps(child)} now")
         verb = self._engine.rekey_child
         if command == "delete-child":
             self._keeper.hold_child(name, child)

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from rhp.cli.main import COMMANDS, SUMMARIES, main
+from rhp.cli.status import lines
+from rhp.cli.table import render
 from rhp.config.loading import load
 from rhp.node.control.server import CommandRefused, ControlServer
 
@@ -234,6 +236,45 @@ def test_status_as_a_table(rhp, folder, answering):
         ["-", "connecting"],
     ]
     assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_failure_is_told_by_its_age_and_its_reason_comes_last(rhp, folder, answering):
+    line = next(line for line in rhp("status", "-c", folder / "rhp.toml").output.splitlines() if " ago " in line)
+    assert line.split()[1:5] == ["ago", "3", "authentication", "failed"]
+    assert line.endswith("the pre-shared key of c.example.org is not ours")
+
+
+def test_on_a_narrow_terminal_rows_go_over_several_lines():
+    words = ("the pre-shared key of c.example.org is not ours", "branch: authentication failed")
+    now = datetime(2026, 3, 1, 12, 1, tzinfo=UTC)
+    shown = list(lines(PICTURE, now, 80))
+    assert max(len(line) for line in shown if not any(word in line for word in words)) <= 80
+    told = " ".join(" ".join(shown).split())
+    for line in lines(PICTURE, now):
+        assert all(word in told for word in line.split())
+    (at,) = [at for at, line in enumerate(shown) if line.startswith("office/ethernet")]
+    assert shown[at - 2].startswith("CHILD")
+    assert shown[at - 1].startswith("  ")
+    assert shown[at + 1].startswith("  ")
+
+
+def test_a_column_of_its_own_is_never_folded_away():
+    assert render(("A", "B"), [("x" * 20, "y" * 20)], 10) == ["A", "  B", "x" * 20, "  " + "y" * 20]
+    assert render(("A", "B"), [(1, 2)], 4) == ["A  B", "1  2"]
+    assert render(("A", "B"), [(1, 2)], 3) == ["A", "  B", "1", "  2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"up": False}, "interface rhp0: 10.77.0.1/24, it is down, mtu 1422"),
+        ({"addresses": [], "bridge": "br0"}, "interface rhp0: in bridge br0, mtu 1422"),
+        ({"addresses": []}, "interface rhp0: no address, mtu 1422"),
+    ],
+)
+def test_the_state_of_the_interface_is_told(rhp, folder, answering, monkeypatch, change, words):
+    monkeypatch.setitem(PICTURE, "interface", {**PICTURE["interface"], **change})
+    assert words in rhp("status", "-c", folder / "rhp.toml").output
 
 
 def test_status_as_json(rhp, folder, answering):

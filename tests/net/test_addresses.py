@@ -5,7 +5,7 @@ from ipaddress import ip_address
 import pytest
 
 from rhp.net.addresses import local_addresses, source_address
-from rhp.net.link import link_mac, link_mtu
+from rhp.net.link import link_mac, link_mtu, link_up
 
 FIB_TRIE = """\
 Main:
@@ -47,7 +47,10 @@ def test_this_machine_has_a_loopback():
 def test_a_link_tells_its_address_and_mtu():
     assert link_mac("lo") == bytes(6)
     assert link_mtu("lo") == 65536
+    assert isinstance(link_up("lo"), bool)
     with pytest.raises(OSError, match="No such device"):
         link_mac("no-such-link")
     with pytest.raises(OSError, match="No such device"):
         link_mtu("no-such-link")
+    with pytest.raises(OSError, match="No such device"):
+        link_up("no-such-link")
