@@ -61,7 +61,7 @@ class Tap:
             await self._configure()
             for lane, fd in enumerate(opened.fds):
                 self._plane.attach_tap(lane, fd, self._mac)
-            # The hub must know where these live, or a tunnel whose range holds one of them would be taken for its owner.
+            # The hub must know where these live, or a tunnel whose range holds one would be taken for its owner.
             for address in self._interface.addresses:
                 self._plane.add_neighbour(str(address.ip), self._mac, TAP_PORT)
         except OSError as error:
