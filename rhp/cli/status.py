@@ -43,12 +43,12 @@ def lines(picture: dict[str, Any], now: datetime, room: int | None = None) -> It
     yield f"interface {interface['name']}: {', '.join(_interface(interface))}"
     yield ""
     yield from render(
-        ("CONNECTION", "STATE", "PEER", "ADDRESS", "SUITE", "AGE", "REKEY IN"), _connections(picture), room
+        ("CONNECTION", "STATE", "PEER", "ADDRESS", "AGE", "REKEY IN", "SUITE"), _connections(picture), room
     )
     children = list(_children(picture))
     if children:
         yield ""
-        head = ("CHILD", "MODE", "SUITE", "OVER", "SPI IN", "SPI OUT", "RECEIVED", "SENT", "AGE", "REKEY IN")
+        head = ("CHILD", "MODE", "OVER", "RECEIVED", "SENT", "AGE", "REKEY IN", "SUITE", "SPI IN", "SPI OUT")
         yield from render(head, children, room)
     yield from _troubles(picture, now, room)
 
@@ -77,7 +77,7 @@ def _connections(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
 
 def _connection(one: dict[str, Any], name: str | None, state: str) -> tuple[object, ...]:
     remote = one["path"]["remote"] if one["path"] else None
-    return name, state, one["peer"], remote, one["suite"], span(one["age_s"]), span(one["rekey_in_s"])
+    return name, state, one["peer"], remote, span(one["age_s"]), span(one["rekey_in_s"]), one["suite"]
 
 
 def _children(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
@@ -86,14 +86,14 @@ def _children(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
             yield (
                 f"{sa['connection']}/{child['name']}",
                 child["mode"],
-                child["suite"],
                 "UDP" if child["encapsulation"] == "udp" else "ESP",
-                child["spi_in"],
-                child["spi_out"],
                 octets(child["bytes_in"]),
                 octets(child["bytes_out"]),
                 span(child["age_s"]),
                 span(child["rekey_in_s"]),
+                child["suite"],
+                child["spi_in"],
+                child["spi_out"],
             )
 
 

@@ -221,11 +221,12 @@ def test_status_as_a_table(rhp, folder, answering):
     lines = result.output.splitlines()
     assert lines[0] == "node running for 2h02m, process 42, rhp 0.1.0"
     assert lines[1] == "interface rhp0: 10.77.0.1/24, mtu 1422, 02:00:00:00:00:01"
-    assert lines[3].split() == ["CONNECTION", "STATE", "PEER", "ADDRESS", "SUITE", "AGE", "REKEY", "IN"]
+    assert lines[3].split() == ["CONNECTION", "STATE", "PEER", "ADDRESS", "AGE", "REKEY", "IN", "SUITE"]
     assert "1d01h" in lines[4]
     assert "\x1b" not in result.output
     assert (
-        "office/ethernet  ethernet  aes128gcm16-esn  UDP   0000a001  0000b001  1.2 MB    12 B  1m01s" in result.output
+        "office/ethernet  ethernet  UDP   1.2 MB    12 B  1m01s  50m00s    aes128gcm16-esn  0000a001  0000b001"
+        in result.output
     )
     assert "branch: authentication failed: c.example.org: " in result.output
     assert "next try in 4s" in result.output
