@@ -18,6 +18,7 @@ from rhp.config.reading import Findings, Place
 from rhp.config.suggest import one_of
 from rhp.guard.secrets import decode_psk
 from rhp.pki.certificate import (
+    certificate_is_ca,
     certificate_names,
     certificate_validity,
     check_private_key,
@@ -63,6 +64,12 @@ def _read_connection(
     cas: tuple[bytes, ...] = ()
     if theirs == "pubkey":
         cas = _certificates((*here, "remote", "cas"), connection.remote.cas, folder, findings, now)
+        if cas and not any(map(_vouches, cas)):
+            findings.add(
+                (*here, "remote", "cas"),
+                "no certificate here is a CA's, so only a peer with exactly this one is believed; write the CA's file",
+                warning=True,
+            )
     return Chains(own, cas)
 
 
@@ -153,6 +160,14 @@ def _check_key(
     if not matches:
         file = connection.local.certs[0]
         findings.add(place, f"this key does not belong to the certificate {file}; write the key it was made with")
+
+
+def _vouches(der: bytes) -> bool:
+    """Whether a certificate is a CA's; one that cannot be read is somebody else's finding."""
+    try:
+        return certificate_is_ca(der)
+    except ValueError:
+        return True
 
 
 def _usual_names(der: bytes) -> list[str]:

@@ -92,6 +92,18 @@ def certificate_validity(der: bytes) -> tuple[datetime, datetime]:
     return certificate.not_valid_before_utc, certificate.not_valid_after_utc
 
 
+def certificate_is_ca(der: bytes) -> bool:
+    """Whether the certificate may vouch for others; ValueError when it cannot be read.
+
+    An old root without basicConstraints counts when it is its own issuer.
+    """
+    certificate = load_certificate(der)
+    for item in read_extensions(certificate):
+        if isinstance(item.value, x509.BasicConstraints):
+            return item.value.ca
+    return certificate.subject == certificate.issuer
+
+
 def key_matches_certificate(private_pem: bytes, der: bytes) -> bool:
     """Whether the private key belongs to the certificate; ValueError when the key or the certificate cannot be read."""
     key = _private_key(private_pem)

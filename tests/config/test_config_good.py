@@ -185,6 +185,17 @@ def test_a_key_in_a_file_that_everyone_reads_gives_a_warning(written, now):
     assert load(path, now).warnings == ()
 
 
+def test_a_node_s_certificate_in_the_place_of_its_ca_gives_a_warning(written, now):
+    lines = 'local.certs = "a.example.org.pem"\nlocal.key = "a.example.org.key"\nremote.cas = "b.example.org.pem"\n'
+    ids = 'local.id = "a.example.org"\nremote.id = "b.example.org"\n'
+    (warning,) = load(written(f"[connections.office]\n{ids}{lines}"), now).warnings
+    assert warning.where == "connections.office.remote.cas"
+    assert "CA's" in warning.message
+    assert (
+        load(written(f"[connections.office]\n{ids}{lines.replace('b.example.org.pem', 'ca.pem')}"), now).warnings == ()
+    )
+
+
 def test_a_certificate_near_its_end_gives_a_warning(written, now):
     text = (
         '[connections.office]\nlocal.id = "soon.example.org"\nlocal.certs = "soon.example.org.pem"\n'

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from rhp.pki.ca import KEY_TYPES, Credentials, create_ca, issue
 from rhp.pki.certificate import (
+    certificate_is_ca,
     certificate_names,
     certificate_subject,
     certificate_validity,
@@ -142,6 +143,13 @@ def test_bundles_and_single_certificates(ca, node):
 def test_what_holds_no_certificate(data):
     with pytest.raises(ValueError, match="certificate"):
         read_certificates(data)
+
+
+def test_a_ca_is_told_from_a_node(ca, node):
+    assert certificate_is_ca(der_of(ca))
+    assert not certificate_is_ca(der_of(node))
+    with pytest.raises(ValueError, match="cannot be read"):
+        certificate_is_ca(b"junk")
 
 
 def test_keys_that_cannot_be_read(node):
