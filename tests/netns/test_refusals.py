@@ -118,7 +118,12 @@ def test_bad_configuration_lists_every_mistake_and_changes_nothing(lab):
     for command in (("up",), ("config", "check")):
         status, said = outcome(host, rhp_command(*command, "-c", str(path)), lab.path("said"))
         assert status != 0
-        for line, words in ((2, "addresses"), (4, "remote_addrs"), (5, "prfsha256"), (6, "missing.psk")):
+        for line, words in (
+            (2, "addresses"),
+            (4, "remote_addrs"),
+            (5, "prfsha256"),
+            (6, "psk_file: there is no such file"),
+        ):
             assert any(f"{path}:{line}" in each and words in each for each in said.splitlines()), (words, said)
         assert "Traceback" not in said
     assert host.interfaces() == before
