@@ -29,18 +29,21 @@ def by_address(config: EngineConfig, path: Path) -> list[ConnectionConfig]:
 
 def by_proposal(
     connections: Sequence[ConnectionConfig], offered: SA, sent_method: int
-) -> tuple[ConnectionConfig, int, IkeSuite] | None:
+) -> tuple[ConnectionConfig, int, IkeSuite]:
     """The first connection that can use one of the offered proposals, the proposal's number and the suite.
 
-    `sent_method` is the key exchange method of the KE payload: where it is acceptable, it saves a round trip.
+    `sent_method` is the key exchange method of the KE payload: where it is acceptable, it saves a round trip. Raises
+    `NoProposalChosen`, which names what was offered and what the first connection has.
     """
+    refusal: NoProposalChosen | None = None
     for connection in connections:
         try:
             number, suite = choose_ike(offered, connection.proposals, sent_method)
-        except NoProposalChosen:
+        except NoProposalChosen as error:
+            refusal = refusal or error
             continue
         return connection, number, suite
-    return None
+    raise refusal or NoProposalChosen("no connection serves these addresses")
 
 
 def by_identity(

@@ -96,7 +96,7 @@ class ChildOffer:
             raise PeerError("answer-not-offered", NotifyType.NO_PROPOSAL_CHOSEN, detail=str(error)) from error
         transport = message.notify(NotifyType.USE_TRANSPORT_MODE) is not None
         if transport != (self.config.mode == "ethernet"):
-            raise PeerError("mode-mismatch", NotifyType.NO_PROPOSAL_CHOSEN, detail="the peer chose the other mode")
+            raise _other_mode(transport, self.config)
         local, remote = own_selectors(self.config)
         ours, theirs = ts_i.selectors, ts_r.selectors
         # A side without any selector would carry nothing, or anything.
@@ -167,6 +167,13 @@ def _answer_keys(turn: Turn, suite: EspSuite, ke: KE | None) -> tuple[list[Paylo
     return extra, child_keys(turn.sa, suite, nonce_i.data, nonce_r, shared)
 
 
+def _other_mode(transport: bool, config: ChildConfig) -> PeerError:
+    theirs = "transport" if transport else "tunnel"
+    ours = "Ethernet in transport mode" if config.mode == "ethernet" else "IP in tunnel mode"
+    detail = f"the peer wants {theirs} mode; the child {config.name} is {ours}"
+    return PeerError("mode-mismatch", NotifyType.NO_PROPOSAL_CHOSEN, detail=detail)
+
+
 def _fitting(
     turn: Turn, configs: Sequence[ChildConfig], theirs: Selectors, ours: Selectors
 ) -> tuple[ChildConfig, Selectors, Selectors]:
@@ -177,7 +184,7 @@ def _fitting(
     """
     transport = turn.message.notify(NotifyType.USE_TRANSPORT_MODE) is not None
     etherip = all(selector.protocol == selectors.ETHERNET[0].protocol for selector in theirs)
-    only_mode = False
+    other_mode: ChildConfig | None = None
     for config in configs:
         own_local, own_remote = own_selectors(config)
         local, remote = selectors.common_families(
@@ -187,11 +194,11 @@ def _fitting(
             continue
         # A peer that asks for transport mode takes tunnel mode as an answer, unless it wants to carry Ethernet.
         if (config.mode == "ethernet" and not transport) or (config.mode == "tunnel" and transport and etherip):
-            only_mode = True
+            other_mode = other_mode or config
             continue
         return config, local, remote
-    if only_mode:
-        raise PeerError("mode-mismatch", NotifyType.NO_PROPOSAL_CHOSEN, detail="the peer wants the other mode")
+    if other_mode is not None:
+        raise _other_mode(transport, other_mode)
     raise PeerError("ts-unacceptable", NotifyType.TS_UNACCEPTABLE, detail="no child carries what the peer asks for")
 
 

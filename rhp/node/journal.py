@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from rhp.ike import events
+from rhp.ike.errors import Fault
 from rhp.node.log import EventLog
 from rhp.node.selectors import format_selectors
 from rhp.pki.identity import format_identity
@@ -123,7 +124,8 @@ def translate(event: events.Event) -> tuple[str, Fields]:
                 event, "connection", "peer", "role", "path", "reason", "detail", "fault"
             )
         case events.InitiationFailed():
-            return "connecting failed", _fields(event, "connection", "reason", "detail", "fault")
+            words = "connecting ended" if event.fault is Fault.NONE else "connecting failed"
+            return words, _fields(event, "connection", "reason", "detail", "fault")
         case events.HandshakeRefused():
             return "handshake refused", _fields(event, "connection", "path", "reason", "detail")
         case events.PathChanged():

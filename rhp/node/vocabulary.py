@@ -32,6 +32,7 @@ EVENTS: dict[str, Word] = {
         _WARNING, "The configuration works, but something in it is weak or soon out of date."
     ),
     "connecting": Word(_INFO, "An IKE SA is being initiated."),
+    "connecting ended": Word(_INFO, "An IKE SA that was being initiated is no longer wanted, as when the node stops."),
     "connecting failed": Word(
         _WARNING, "An IKE SA that we initiated did not come up; retry_in says when the next try is."
     ),

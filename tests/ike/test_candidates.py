@@ -4,6 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from rhp.crypto.errors import NoProposalChosen
 from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
 from rhp.ike.candidates import by_address, by_identity, by_proposal
 from rhp.ike.config import ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, RemoteAuth
@@ -62,8 +63,10 @@ def test_by_proposal_takes_the_first_connection_that_fits():
     other = make("a", ike="chacha20poly1305-prfsha256-x25519")
     connection, number, chosen = by_proposal([other, make("b")], offered, 31)
     assert (connection.name, number, chosen.name) == ("b", 2, GCM)
-    assert by_proposal([make("a", ike="aes256gcm16-prfsha384-x448")], offered, 31) is None
-    assert by_proposal([], offered, 31) is None
+    with pytest.raises(NoProposalChosen, match=r"the peer offers .*; configured is aes256gcm16-prfsha384-x448"):
+        by_proposal([make("a", ike="aes256gcm16-prfsha384-x448"), make("b", ike="aes256-sha512-x448")], offered, 31)
+    with pytest.raises(NoProposalChosen, match="no connection serves these addresses"):
+        by_proposal([], offered, 31)
 
 
 def test_by_identity_the_pattern_that_says_most_wins():

@@ -98,6 +98,8 @@ def test_modes_that_do_not_fit(ladder, ours, theirs):
     link.check_established(children=0)
     (failed,) = link.b.happened(ChildFailed)
     assert failed.reason == "mode-mismatch"
+    wanted = "transport" if ours[0].mode == "ethernet" else "tunnel"
+    assert failed.detail.startswith(f"the peer wants {wanted} mode; the child {theirs[0].name} is ")
     assert len(link.a.happened(ChildFailed)) == 1
 
 

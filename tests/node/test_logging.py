@@ -141,6 +141,13 @@ def test_who_is_called_is_named(logged, make_journal):
     assert logged.getvalue().count("peer=b.example.org") == 2
 
 
+def test_an_initiation_that_is_no_longer_wanted_is_no_failure(logged, journal):
+    journal.record(events.InitiationFailed(1, "office", "closed", "", Fault.NONE))
+    assert "connecting ended connection=office reason=closed" in logged.getvalue()
+    assert journal.failures() == []
+    assert journal.last_errors == {}
+
+
 def test_a_failed_authentication_is_one_line_at_the_responder(logged, journal):
     for ike_id in (1, 2):
         journal.record(

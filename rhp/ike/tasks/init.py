@@ -79,11 +79,11 @@ class InitTask(Task):
     def _choose(self, turn: Turn) -> None:
         sa = turn.sa
         offered, ke, nonce = _contents(turn)
-        found = candidates.by_proposal(candidates.by_address(turn.ctx.config, turn.path), offered, ke.method)
-        if found is None:
-            detail = f"no connection for {turn.path.remote.ip} can use what the peer offers"
-            raise PeerError("no-proposal-chosen", NotifyType.NO_PROPOSAL_CHOSEN, detail=detail)
-        sa.connection, self._number, suite = found
+        serving = candidates.by_address(turn.ctx.config, turn.path)
+        try:
+            sa.connection, self._number, suite = candidates.by_proposal(serving, offered, ke.method)
+        except NoProposalChosen as refusal:
+            raise PeerError("no-proposal-chosen", NotifyType.NO_PROPOSAL_CHOSEN, detail=str(refusal)) from refusal
         if suite.key_exchange != ke.method:
             wanted = suite.key_exchange.to_bytes(2)
             raise PeerError("invalid-ke", NotifyType.INVALID_KE_PAYLOAD, data=wanted)
