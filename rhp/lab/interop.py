@@ -134,10 +134,18 @@ class Matrix:
     def agree(self, row: Row) -> None:
         """Both ends name the same SPIs, and pings come back both ways; raises `LabError`."""
         wait_until(lambda: self._same_spis(row), PATIENCE, f"both ends of {row.name} having the same SAs")
+        before = self._counters()
         for host, own, other in ((self.node.namespace, 1, 2), (self.swan.namespace, 2, 1)):
             result = ping(host, row.inner(other), count=3, interval=0.02, source=row.inner(own))
             if result.received < result.sent:
-                raise LabError(f"{row.name}: {result.received} of {result.sent} pings came back to end {own}")
+                counted = {name: value - before[name] for name, value in self._counters().items()}
+                changed = {name: value for name, value in counted.items() if value}
+                raise LabError(f"{row.name}: {result} at end {own}; rhp counted {changed}")
+
+    def _counters(self) -> dict[str, int]:
+        """The data plane's counters, to see where a packet went."""
+        counters: dict[str, int] = self.node.status()["counters"]["dataplane"]
+        return counters
 
     def _same_spis(self, row: Row) -> bool:
         """True when the newest SAs of both ends are the two sides of one."""
