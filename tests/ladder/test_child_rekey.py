@@ -1,6 +1,7 @@
 """Rekey of a Child SA: new keys, the same lineage, traffic that always has a pair, and the old pair deleted once."""
 
 import pytest
+from ladder_wishes import SIDES, sides
 from ladder_world import child, config, connection
 
 from rhp.ike.errors import Fault, LocalError
@@ -12,14 +13,6 @@ from rhp.wire.nonce import Nonce
 from rhp.wire.notify import Notify
 from rhp.wire.sa import SA
 from rhp.wire.ts import TSi, TSr
-
-SIDES = pytest.mark.parametrize("who", ["a", "b"])
-
-
-def sides(link, who):
-    """Who begins, and the other one."""
-    side = getattr(link, who)
-    return side, link.other(side)
 
 
 @SIDES

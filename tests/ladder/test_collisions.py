@@ -4,32 +4,12 @@ from itertools import product
 
 import pytest
 from ladder_net import DELIVER, LOSE
+from ladder_wishes import close, create_child, delete_child, rekey_child, rekey_ike
 from ladder_world import child, config, connection
 
 from rhp.ike.errors import LocalError
 from rhp.ike.events import ChildClosed, ChildFailed, ChildRekeyed, IkeClosed, IkeRekeyed
 from rhp.wire.iana import NotifyType
-
-
-def rekey_child(link, side):
-    link.call(side, "rekey_child", side.child().child_id)
-
-
-def rekey_ike(link, side):
-    link.call(side, "rekey_ike", side.status().ike_id)
-
-
-def create_child(link, side):
-    link.call(side, "create_child", side.status().ike_id, "ethernet")
-
-
-def delete_child(link, side):
-    link.call(side, "delete_child", side.child().child_id)
-
-
-def close(link, side):
-    link.call(side, "close", side.status().ike_id)
-
 
 VERBS = [rekey_child, rekey_ike, create_child, delete_child, close]
 PAIRS = list(product(VERBS, VERBS))

@@ -1,20 +1,13 @@
 """DELETE of a Child SA and of an IKE SA, from each side, and what is left of it."""
 
-import pytest
 from ladder_net import LOSE
+from ladder_wishes import SIDES, sides
 from ladder_world import config, connection
 
 from rhp.ike.errors import Fault
 from rhp.ike.events import ChildClosed, IkeClosed
 from rhp.wire.delete import Delete
 from rhp.wire.iana import Protocol
-
-SIDES = pytest.mark.parametrize("who", ["a", "b"])
-
-
-def sides(link, who):
-    side = getattr(link, who)
-    return side, link.other(side)
 
 
 @SIDES

@@ -1,7 +1,7 @@
 """Rekey of an IKE SA: new SPIs and keys, the same children untouched, the old one deleted once."""
 
-import pytest
 from ladder_net import LOSE
+from ladder_wishes import SIDES, sides
 from ladder_world import config, connection
 
 from rhp.ike.effects import InstallSA
@@ -13,13 +13,6 @@ from rhp.wire.ke import KE
 from rhp.wire.nonce import Nonce
 from rhp.wire.notify import Notify
 from rhp.wire.sa import SA
-
-SIDES = pytest.mark.parametrize("who", ["a", "b"])
-
-
-def sides(link, who):
-    side = getattr(link, who)
-    return side, link.other(side)
 
 
 @SIDES

@@ -2,30 +2,10 @@
 
 import pytest
 from ladder_net import LOSE
+from ladder_wishes import close, create_child, delete_child, rekey_child, rekey_ike
 from ladder_world import config, connection, pubkey_side, tunnel
 
 from rhp.ike.events import ChildEstablished, IkeClosed, IkeEstablished, InitiationFailed
-
-
-def rekey_child(link, side):
-    link.call(side, "rekey_child", side.child().child_id)
-
-
-def rekey_ike(link, side):
-    link.call(side, "rekey_ike", side.status().ike_id)
-
-
-def create_child(link, side):
-    link.call(side, "create_child", side.status().ike_id, "ethernet")
-
-
-def delete_child(link, side):
-    link.call(side, "delete_child", side.child().child_id)
-
-
-def close(link, side):
-    link.call(side, "close", side.status().ike_id)
-
 
 CASES = [
     (verb, who, messages)

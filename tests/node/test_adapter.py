@@ -28,12 +28,18 @@ def established(*rigs):
     return all(rig.named("ChildEstablished") for rig in rigs)
 
 
+async def established_pair(pair, **options):
+    """Two nodes and their network after the handshake, when all that it entails is done."""
+    a, b, wire = pair(**options)
+    a.keeper.start()
+    await wire.settle(until=lambda: established(a, b))
+    await wire.settle()
+    return a, b, wire
+
+
 def test_two_nodes_meet_and_carry_ethernet(pair, run):
     async def meet():
-        a, b, wire = pair()
-        a.keeper.start()
-        await wire.settle(until=lambda: established(a, b))
-        await wire.settle()
+        a, b, wire = await established_pair(pair)
         (sa_a,), (sa_b,) = a.plane.sas.values(), b.plane.sas.values()
         assert (sa_a.spi_in, sa_a.spi_out) == (sa_b.spi_out, sa_b.spi_in)
         assert sa_a.encryption_key_in == sa_b.encryption_key_out
@@ -116,10 +122,7 @@ def test_a_route_that_would_catch_the_tunnel_itself_is_left_out(pair, run):
     async def meet():
         ours = tunnel("all", ["10.1.0.0/24"], ["0.0.0.0/0"])
         theirs = tunnel("all", ["0.0.0.0/0"], ["10.1.0.0/24"])
-        a, b, wire = pair(children=(ours,), other_children=(theirs,))
-        a.keeper.start()
-        await wire.settle(until=lambda: established(a, b))
-        await wire.settle()
+        a, b, _wire = await established_pair(pair, children=(ours,), other_children=(theirs,))
         assert a.guard.asked == []
         (skipped,) = [one for one in a.published if one["event"] == "route skipped"]
         assert skipped["destination"] == "0.0.0.0/0"
@@ -169,10 +172,7 @@ def test_a_network_that_the_interface_is_in_needs_no_route(pair, run):
     async def meet():
         ours, theirs = tunnel("lan", ["10.1.0.1/32"], ["10.1.0.0/24"]), tunnel("lan", ["10.1.0.0/24"], ["10.1.0.1/32"])
         interface = InterfaceSettings(addresses=(ip_interface("10.1.0.1/24"),))
-        a, b, wire = pair(children=(ours,), other_children=(theirs,), interface=interface)
-        a.keeper.start()
-        await wire.settle(until=lambda: established(a, b))
-        await wire.settle()
+        a, b, _wire = await established_pair(pair, children=(ours,), other_children=(theirs,), interface=interface)
         assert a.guard.asked == []
         await a.close()
         await b.close()
@@ -182,10 +182,7 @@ def test_a_network_that_the_interface_is_in_needs_no_route(pair, run):
 
 def test_a_rekey_keeps_the_port_and_changes_the_keys(pair, run):
     async def meet():
-        a, b, wire = pair()
-        a.keeper.start()
-        await wire.settle(until=lambda: established(a, b))
-        await wire.settle()
+        a, b, wire = await established_pair(pair)
         (before,) = a.plane.sas.values()
         child_id = a.engine.status()[0].children[0].child_id
         a.adapter.command(lambda now: a.engine.rekey_child(child_id, now))
@@ -265,10 +262,7 @@ def test_a_suite_with_more_overhead_lowers_the_mtu_until_it_goes(pair, run):
 
     async def meet():
         fat = ChildConfig("fat", "ethernet", (), (), (parse_esp_proposal("aes256-sha512"),))
-        a, b, wire = pair(children=(fat,))
-        a.keeper.start()
-        await wire.settle(until=lambda: established(a, b))
-        await wire.settle()
+        a, b, wire = await established_pair(pair, children=(fat,))
         assert a.guard.asked == [ConfigureLink("rhp0", mtu=1390)]
         (port,) = a.plane.ports.values()
         assert port["mss"] == 1350
@@ -286,10 +280,7 @@ def test_the_mtu_of_the_configuration_is_left_alone(pair, run):
 
     async def meet():
         fat = ChildConfig("fat", "ethernet", (), (), (parse_esp_proposal("aes256-sha512"),))
-        a, b, wire = pair(children=(fat,), interface=InterfaceSettings(mtu=1422))
-        a.keeper.start()
-        await wire.settle(until=lambda: established(a, b))
-        await wire.settle()
+        a, b, _wire = await established_pair(pair, children=(fat,), interface=InterfaceSettings(mtu=1422))
         assert a.guard.asked == []
         await a.close()
         await b.close()
