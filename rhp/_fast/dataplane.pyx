@@ -15,12 +15,15 @@ from linux_system cimport CLOCK_MONOTONIC, clock_gettime, read, write
 
 from rhp._fast.address cimport address_parse
 from rhp._fast.events cimport ring_drain, ring_empty
+from rhp._fast.frame cimport FRAME_HEADER
 from rhp._fast.hub cimport *
+from rhp._fast.lane cimport DATAGRAM_MAX
 from rhp._fast.lanes cimport Lanes
 from rhp._fast.lineage cimport HubPort, SaPair, mac_number
 from rhp._fast.mailbox cimport *
 from rhp._fast.neighbour cimport *
 from rhp._fast.packet cimport address_t
+from rhp._fast.reorder cimport ORDERING_DROP, ORDERING_HOLD, ORDERING_OFF
 from rhp._fast.sadb cimport PORT_IP, port_lane_t
 from rhp._fast.selector cimport selector_is_host, selector_t
 from rhp._fast.stats cimport stats_add
@@ -32,6 +35,7 @@ Encapsulation, PortKind, SaParams, Selector = params.Encapsulation, params.PortK
 # The number of the TAP's hub port.
 TAP_PORT = 0
 MAX_AGEING = 1 << 32                # Seconds.
+ORDERINGS = {"off": ORDERING_OFF, "drop": ORDERING_DROP, "hold": ORDERING_HOLD}
 
 
 cdef uint64_t milliseconds() noexcept nogil:
@@ -51,7 +55,7 @@ cdef class DataPlane(Lanes):
     cdef dict _fixed                # address of add_neighbour -> (MAC, port)
     cdef set _resting               # Numbers of ports in `_leaving`.
 
-    def __cinit__(self, lanes: int = 1) -> None:
+    def __cinit__(self, lanes: int = 1, steering: str = "flow", spare: int = 0) -> None:
         self._ports, self._pairs, self._static, self._fixed = {}, {}, {}, {}
         self._resting = set()
 
@@ -94,15 +98,17 @@ cdef class DataPlane(Lanes):
         self._mail(&message)
 
     cdef void _choose_outbound(self, HubPort port) noexcept:
-        """The newest active pair is the one to send with."""
+        """Tell each lane which pair it sends on."""
         cdef message_t message
-        cdef SaPair pair = port.newest_active()
+        cdef SaPair pair
+        cdef int lane
         memset(&message, 0, sizeof(message))
         message.kind = MAIL_OUTBOUND
         message.port = port.port
-        if pair is not None:
-            message.sa = pair.sa
-        self._mail(&message)
+        for lane in range(self.prepared):
+            pair = port.outbound_of(lane)
+            message.sa = NULL if pair is None else pair.sa
+            self._mail_to(lane, &message)
 
     # Ports.
 
@@ -121,7 +127,7 @@ cdef class DataPlane(Lanes):
         self._check()
         self._collect()
         port = HubPort(
-            self.lanes, self._free_number(), kind, pseudo_mac, isolate_group, mss, local_ts, remote_ts,
+            self.prepared, self._free_number(), kind, pseudo_mac, isolate_group, mss, local_ts, remote_ts,
         )
         if port.port.kind == PORT_IP and self._is_taken(port.port.pseudo_mac):
             raise ValueError("the pseudo-MAC is the TAP's or a static entry's")
@@ -190,14 +196,26 @@ cdef class DataPlane(Lanes):
                 self._publish(other)
         self._collect()
 
+    def set_port_path(self, port: int, *, mss: int, limit: int) -> None:
+        cdef HubPort found = self._port(port)
+        if not 0 <= mss <= 65535 or not 0 <= limit <= 65535 + FRAME_HEADER:
+            raise ValueError("no such size of segments or frames")
+        store64(&found.port.mss, mss, RELAXED)
+        store64(&found.port.limit, limit, RELAXED)
+
     # Security associations.
 
-    def allocate_spi(self) -> int:
+    def allocate_spi(self, lane: int | None = None) -> int:
         cdef uint32_t value
+        cdef uint32_t wanted
         self._check()
+        if lane is not None:
+            self._check_lane(lane)
+        wanted = int.from_bytes(os.urandom(4), "big") % self.lanes if lane is None else lane
         while True:
             value = int.from_bytes(os.urandom(4), "big")
-            if value >= 256 and value not in self._pairs:
+            value += wanted - value % <uint32_t>self.prepared
+            if value >= 256 and value not in self._pairs and value % <uint32_t>self.prepared == wanted:
                 return value
 
     def install(self, sa: SaParams) -> None:
@@ -206,7 +224,7 @@ cdef class DataPlane(Lanes):
         self._collect()
         if sa.spi_in in self._pairs:
             raise ValueError(f"an SA with SPI {sa.spi_in:#010x} is installed already")
-        pair = SaPair(port, self.lanes, sa)
+        pair = SaPair(port, self.prepared, sa)
         self._pairs[sa.spi_in] = pair
         port.pairs.append(pair)
         self._mail_pair(MAIL_INSTALL, pair)
@@ -237,19 +255,36 @@ cdef class DataPlane(Lanes):
         pair.set_path(local, remote, encapsulation)
         self._mail_pair(MAIL_MIGRATE, pair)
 
+    def probe(self, spi_in: int, octets: int) -> None:
+        cdef SaPair pair = self._pair(spi_in)
+        cdef message_t message = pair.where
+        if not 0 < octets <= DATAGRAM_MAX:
+            raise ValueError(f"a packet of {octets} octets is out of range")
+        message.kind = MAIL_PROBE
+        message.octets = octets
+        self._mail(&message)
+
     def activate(self, spi_in: int) -> None:
         cdef SaPair pair = self._pair(spi_in)
         pair.active = True
         self._choose_outbound(pair.port)
 
+    def deactivate(self, spi_in: int) -> None:
+        cdef SaPair pair = self._pair(spi_in)
+        pair.active = False
+        self._choose_outbound(pair.port)
+
     # Hub.
 
     def set_hub(
-        self, *, mac_ageing: int = 600, isolate: bool = False, arp_proxy: bool = True, static: object = (),
+        self, *, mac_ageing: int = 600, isolate: bool = False, arp_proxy: bool = True, answer_oversized: bool = False,
+        ordering: str = "off", static: object = (),
     ) -> None:
         cdef HubPort port
         wanted = {}
         self._check()
+        if ordering not in ORDERINGS:
+            raise ValueError(f"there is no ordering {ordering}")
         if not 0 < mac_ageing < MAX_AGEING:
             raise ValueError(f"an ageing time of {mac_ageing} s is out of range")
         for mac, number in static:
@@ -269,6 +304,8 @@ cdef class DataPlane(Lanes):
         store64(&self._hub.ageing, <uint64_t>mac_ageing * 1000, RELAXED)
         store64(&self._hub.isolate, isolate, RELAXED)
         store64(&self._hub.proxy, arp_proxy, RELAXED)
+        store64(&self._hub.answer, answer_oversized, RELAXED)
+        store64(&self._hub.ordering, ORDERINGS[ordering], RELAXED)
 
     def add_neighbour(self, ip: str, mac: bytes, port: int) -> None:
         cdef address_t address
@@ -318,26 +355,28 @@ cdef class DataPlane(Lanes):
         values = {}
         self._check()
         for index in range(self.lanes):
+            self._count_missed(index)
             stats_add(&self._lane[index].stats, values)
         return values
 
     def lane_counters(self, lane: int) -> dict[str, int]:
         values = {}
-        self._check()
-        if not 0 <= lane < self.lanes:
-            raise ValueError(f"there is no lane {lane}")
+        self._check_lane(lane)
+        self._count_missed(lane)
         stats_add(&self._lane[lane].stats, values)
         return values
 
     def sa_counters(self, spi_in: int) -> dict[str, int]:
         return self._pair(spi_in).counters()
 
-    def port_counters(self, port: int) -> dict[str, int]:
+    def port_counters(self, port: int, lane: int | None = None) -> dict[str, int]:
         cdef port_lane_t* view
         cdef HubPort found = self._port(port)
         cdef int index
         values = dict.fromkeys(("packets_in", "bytes_in", "packets_out", "bytes_out", "drops"), 0)
-        for index in range(self.lanes):
+        if lane is not None:
+            self._check_lane(lane)
+        for index in range(self.lanes) if lane is None else (lane,):
             view = found.port.lanes + index
             values["packets_in"] += load64(&view.packets_in, RELAXED)
             values["bytes_in"] += load64(&view.bytes_in, RELAXED)

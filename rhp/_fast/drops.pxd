@@ -8,8 +8,9 @@ cdef enum drop_t:
     DROP_NONE = 0
     # ESP, either direction.
     DROP_ESP_CRYPTO_FAILED          # OpenSSL refused to work; nothing was sent or accepted.
+    DROP_LIFETIME_OVER              # This SA has carried all the octets or packets that it may.
     # ESP outbound.
-    DROP_SEQUENCE_EXHAUSTED         # The counter of this SA is used up (RFC 4303 section 3.3.3).
+    DROP_SEQUENCE_EXHAUSTED         # The counter of this SA is used up (RFC 4303 section 3.3.3), or its packets are.
     DROP_ESP_OVERSIZED              # The payload does not fit one ESP packet.
     # ESP inbound.
     DROP_ESP_TRUNCATED              # Shorter than header, IV, trailer and ICV of the suite.
@@ -25,6 +26,7 @@ cdef enum drop_t:
     DROP_FRAME_OVERSIZED            # Longer than a slot; it was cut by the read.
     DROP_HUB_SAME_PORT              # The destination lives where the frame came from.
     DROP_HUB_ISOLATED               # The two peers are kept apart.
+    DROP_FLOOD_LIMIT                # Its sender has flooded more than its share.
     DROP_HUB_SPOOFED_MAC            # The source is a static MAC of another port.
     # Outbound, between hub and wire.
     DROP_NO_OUTBOUND_SA             # The port has no active outbound SA.
@@ -36,12 +38,15 @@ cdef enum drop_t:
     DROP_SEND_UNREACHABLE           # No route, or an ICMP error of the past.
     DROP_SEND_FAILED                # Any other error of the send call.
     # Inbound, between wire and hub.
+    DROP_SOCKET_FULL                # By the kernel, as it says itself: the socket had no room, or a checksum was wrong.
     DROP_DATAGRAM_SHORT             # Too short for an SPI.
     DROP_DATAGRAM_TRUNCATED         # Longer than a slot.
     DROP_RAW_IP_HEADER              # A raw packet whose outer IPv4 header does not add up.
     DROP_UNKNOWN_SPI                # No such inbound SA.
     DROP_FOREIGN_LANE               # The SPI belongs to another lane.
     DROP_WRONG_NEXT_HEADER          # Not what this SA's mode carries.
+    DROP_OVERTAKEN                  # In-order delivery: it came when a later one had gone on.
+    DROP_HELD_RETIRED               # In-order delivery: its SA was retired while it waited.
     DROP_DUMMY_PACKET               # Next header 59: traffic-flow padding, discarded (RFC 4303 section 2.6).
     DROP_ETHERIP_HEADER             # Not version 3 with zero reserved bits (RFC 3378).
     DROP_INNER_IP_MALFORMED         # The inner IP header does not add up.
@@ -51,6 +56,10 @@ cdef enum drop_t:
     DROP_TAP_DOWN                   # The interface is down.
     DROP_TAP_LOST                   # The interface is gone, or there is none in this lane.
     DROP_TAP_FAILED                 # Any other error of the write call.
+    DROP_TAP_HEADER                 # What the interface says of a frame and the frame itself do not agree.
+    DROP_SUPER_FRAME                # A super-frame that cannot be cut into packets.
+    # The path's MTU.
+    DROP_TOO_BIG                    # Too long for the path; its sender was told by ICMP, now or a moment ago.
     # Control plane.
     DROP_EVENT_FULL                 # The control plane is slow; the event is lost.
     DROP_COUNT

@@ -26,7 +26,8 @@ cdef int esp_sealed_len(const esp_ctx_t* ctx, size_t payload_len) noexcept nogil
 cdef size_t esp_payload_fit(const esp_ctx_t* ctx, size_t room) noexcept nogil
 
 # Seals `len` octets of payload into `out` (room: esp_sealed_len) and returns the packet's length, or -reason.
-# The trailer is written to the ESP_TAIL_ROOM octets behind the payload. `out` must not overlap the payload or its tail.
+# The trailer is written to the ESP_TAIL_ROOM octets behind the payload, and what stood there is put back: it may be the
+# next segment of a super-frame. `out` must not overlap the payload or its tail.
 # `seq` is never used twice for one key, neither here nor in another lane: take it from esp_sequence_take.
 cdef int esp_seal(
     esp_ctx_t* ctx, uint64_t seq, uint8_t next_header, uint8_t* payload, size_t len, uint8_t* out,

@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 from rhp._fast.drops cimport *
 from rhp._fast.evp cimport evp_ops
 from rhp._fast.replay cimport *
-from rhp._fast.sa cimport ESP_REPLAY_MIN, esp_key_fill, esp_key_t, esp_key_wipe, esp_ops_t
+from rhp._fast.sa cimport ESP_REPLAY_MAX, ESP_REPLAY_MIN, esp_key_fill, esp_key_t, esp_key_wipe, esp_ops_t
 
 cdef extern from "<endian.h>" nogil:
     uint32_t htobe32(uint32_t)
@@ -36,7 +36,7 @@ cdef struct esp_ctx:
     uint32_t block_len
     bint esn
     bint inbound
-    replay_t replay
+    replay_t replay                 # Last, because it is as long as its window asks.
 
 
 cdef void esp_ctx_free(esp_ctx_t* ctx) noexcept nogil:
@@ -48,11 +48,16 @@ cdef void esp_ctx_free(esp_ctx_t* ctx) noexcept nogil:
 
 
 cdef esp_ctx_t* esp_ctx_new(const esp_key_t* key, bint inbound) noexcept nogil:
-    cdef esp_ctx_t* ctx = <esp_ctx_t*>calloc(1, sizeof(esp_ctx_t))
+    # A gateway has thousands of these: what is sent needs no window, and most windows are narrow.
+    cdef size_t window = replay_size(key.replay_window if inbound else 0)
+    cdef esp_ctx_t* ctx
+    if key.replay_window > ESP_REPLAY_MAX:
+        return NULL
+    ctx = <esp_ctx_t*>calloc(1, sizeof(esp_ctx_t) - sizeof(replay_t) + window)
     if ctx == NULL:
         return NULL
     ctx.ops = evp_ops(key)
-    if ctx.ops == NULL or replay_init(&ctx.replay, key.replay_window):
+    if ctx.ops == NULL or (inbound and replay_init(&ctx.replay, key.replay_window)):
         esp_ctx_free(ctx)
         return NULL
     ctx.spi = key.spi
@@ -101,6 +106,7 @@ cdef int esp_seal(
     cdef size_t pad = padding(ctx, len)
     cdef size_t index
     cdef uint32_t header[2]
+    cdef uint8_t kept[ESP_TAIL_ROOM]
     cdef int reason
     if seq == 0 or seq > ctx.last_seq:
         return -DROP_SEQUENCE_EXHAUSTED
@@ -108,6 +114,7 @@ cdef int esp_seal(
         return total
     if ctx.inbound:
         return -DROP_ESP_CRYPTO_FAILED
+    memcpy(kept, payload + len, ESP_TAIL_ROOM)
     for index in range(pad):
         payload[len + index] = <uint8_t>(index + 1)
     payload[len + pad] = <uint8_t>pad
@@ -116,6 +123,7 @@ cdef int esp_seal(
     header[1] = htobe32(<uint32_t>seq)
     memcpy(out, header, ESP_HEADER_LEN)
     reason = ctx.ops.seal(ctx.state, seq, payload, len + pad + TRAILER_LEN, out)
+    memcpy(payload + len, kept, ESP_TAIL_ROOM)
     return total if reason == 0 else reason
 
 

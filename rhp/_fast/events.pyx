@@ -69,7 +69,7 @@ cdef object event_tuple(const event_t* event):
             endpoint_text(&event.local), event.local.port,
         )
     if event.kind == EVENT_SA_LIMIT:
-        return "sa-limit", event.number, "exhausted" if event.detail else "sequence"
+        return "sa-limit", event.number, "over" if event.detail else "near"
     if event.kind == EVENT_FIRST_INBOUND:
         return "first-inbound", event.number
     if event.kind == EVENT_NO_SA:
@@ -78,6 +78,8 @@ cdef object event_tuple(const event_t* event):
         return "tap-lost", event.number, event.detail
     if event.kind == EVENT_NAT_MOVED:
         return "nat-moved", event.number, endpoint_text(&event.remote), event.remote.port
+    if event.kind == EVENT_PATH_ANSWER:
+        return "path-answer", event.number, event.detail
     raise SystemError("an event of an unknown kind")
 
 

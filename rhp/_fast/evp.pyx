@@ -20,8 +20,9 @@ cdef extern from "<endian.h>" nogil:
 
 cdef enum:
     HEADER_LEN = 8
-    PAD_MAX = 128                   # The block of SHA-384 and SHA-512.
     IV_POOL_LEN = 512               # 32 AES blocks for one EVP call.
+
+include "hmac.pxi"
 
 ctypedef struct aead_t:
     EVP_CIPHER_CTX* cipher
@@ -32,11 +33,6 @@ ctypedef struct aead_t:
     size_t icv_len
     bint esn
     bint ccm
-
-ctypedef struct hmac_t:
-    EVP_MD_CTX* inner               # The inner pad, already hashed.
-    EVP_MD_CTX* outer
-    EVP_MD_CTX* work
 
 ctypedef struct iv_source_t:
     EVP_CIPHER_CTX* keystream       # AES-256-CTR under a random key.
@@ -198,66 +194,29 @@ cdef int aead_open(void* raw, uint64_t seq, const uint8_t* packet, size_t length
 
 # HMAC
 
-cdef void hmac_destroy(hmac_t* hmac) noexcept nogil:
-    EVP_MD_CTX_free(hmac.inner)
-    EVP_MD_CTX_free(hmac.outer)
-    EVP_MD_CTX_free(hmac.work)
-
-
-cdef EVP_MD_CTX* hmac_pad(const EVP_MD* digest, const esp_key_t* key, uint8_t mask) noexcept nogil:
-    """The digest of one padded key (RFC 2104); the keys here never exceed the block."""
-    cdef EVP_MD_CTX* ctx = EVP_MD_CTX_new()
-    cdef uint8_t pad[PAD_MAX]
-    cdef int block = EVP_MD_get_block_size(digest)
-    cdef int index
-    cdef bint ready = ctx != NULL and key.integ_key_len <= block <= PAD_MAX
-    if ready:
-        memset(pad, mask, block)
-        for index in range(key.integ_key_len):
-            pad[index] ^= key.integ_key[index]
-        ready = EVP_DigestInit_ex2(ctx, digest, NULL) and EVP_DigestUpdate(ctx, pad, block)
-        OPENSSL_cleanse(pad, sizeof(pad))
-    if not ready:
-        EVP_MD_CTX_free(ctx)
-        return NULL
-    return ctx
-
-
 cdef int hmac_init(hmac_t* hmac, const esp_key_t* key) noexcept nogil:
     """0, or -1; the caller destroys in both cases."""
-    cdef const char* name = b"SHA1"
-    cdef EVP_MD* digest
+    cdef size_t size = 20
     if key.integ_id == INTEG_HMAC_SHA2_256_128:
-        name = b"SHA256"
+        size = 32
     elif key.integ_id == INTEG_HMAC_SHA2_384_192:
-        name = b"SHA384"
+        size = 48
     elif key.integ_id == INTEG_HMAC_SHA2_512_256:
-        name = b"SHA512"
-    digest = EVP_MD_fetch(NULL, name, NULL)
-    if digest == NULL:
-        return -1
-    hmac.inner = hmac_pad(digest, key, 0x36)
-    hmac.outer = hmac_pad(digest, key, 0x5C)
-    hmac.work = EVP_MD_CTX_new()
-    EVP_MD_free(digest)
-    return 0 if hmac.inner != NULL and hmac.outer != NULL and hmac.work != NULL else -1
+        size = 64
+    return hmac_key(hmac, size, key.integ_key, key.integ_key_len)
 
 
 cdef int hmac_packet(
     hmac_t* hmac, const uint8_t* packet, size_t length, bint esn, uint64_t seq, uint8_t* digest,
 ) noexcept nogil:
     """The whole digest of header, IV and ciphertext into `digest` (EVP_MAX_MD_SIZE octets). 0 or -reason."""
-    cdef unsigned int size = 0
     cdef uint32_t high = htobe32(<uint32_t>(seq >> 32))
     if (
-        EVP_MD_CTX_copy_ex(hmac.work, hmac.inner) <= 0
+        not hmac_begin(hmac)
         or EVP_DigestUpdate(hmac.work, packet, length) <= 0
         # The high half is authenticated as if it stood behind the packet (RFC 4303 section 2.2.1).
         or (esn and EVP_DigestUpdate(hmac.work, &high, 4) <= 0)
-        or EVP_DigestFinal_ex(hmac.work, digest, &size) <= 0
-        or EVP_MD_CTX_copy_ex(hmac.work, hmac.outer) <= 0
-        or EVP_DigestUpdate(hmac.work, digest, size) <= 0
-        or EVP_DigestFinal_ex(hmac.work, digest, &size) <= 0
+        or not hmac_finish(hmac, digest)
     ):
         return failed(DROP_ESP_CRYPTO_FAILED)
     return 0
@@ -389,6 +348,9 @@ ETM_OPS.open = etm_open
 
 cdef const esp_ops_t* evp_ops(const esp_key_t* key) noexcept nogil:
     return &AEAD_OPS if key.integ_id == INTEG_NONE else &ETM_OPS
+
+
+include "modp.pxi"
 
 
 def openssl_version() -> str:

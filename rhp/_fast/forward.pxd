@@ -5,13 +5,12 @@ address that the neighbour table knows is answered and goes no further; then the
 Ethernet port and the TAP. Frames never return to the port they came from, and isolated peers see the TAP only.
 """
 
-from libc.stdint cimport uint8_t
-
 from rhp._fast.lane cimport lane_t
 from rhp._fast.packet cimport packet_t
+from rhp._fast.parcel cimport parcel_t
 from rhp._fast.sadb cimport port_lane_t
 
-# Carries a frame with HEAD_ROOM and TAIL_ROOM around it. It may be changed in place (MSS, EtherIP header).
-cdef void forward_frame(lane_t* lane, port_lane_t* source, uint8_t* data, size_t len) noexcept nogil
+# Carries a frame with HEAD_ROOM and TAIL_ROOM around it. It may be changed in place (MSS, a checksum).
+cdef void forward_frame(lane_t* lane, port_lane_t* source, parcel_t* parcel) noexcept nogil
 # Carries an IP packet that came to an IP port and matches its selectors; the Ethernet header goes to the room in front.
-cdef void forward_packet(lane_t* lane, port_lane_t* source, uint8_t* data, const packet_t* packet) noexcept nogil
+cdef void forward_packet(lane_t* lane, port_lane_t* source, parcel_t* parcel, const packet_t* packet) noexcept nogil

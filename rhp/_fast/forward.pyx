@@ -1,6 +1,6 @@
 """The hub's decisions."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from atomic cimport RELAXED, load64
 
@@ -8,9 +8,12 @@ from rhp._fast.arpnd cimport (
     DISCOVERY_ARP_REQUEST, DISCOVERY_NONE, discovery_answer, discovery_is_question, discovery_read, discovery_t,
 )
 from rhp._fast.drops cimport (
-    DROP_HUB_ISOLATED, DROP_HUB_SAME_PORT, DROP_HUB_SPOOFED_MAC, DROP_NOT_IP, DROP_SELECTOR_OUT,
+    DROP_FLOOD_LIMIT, DROP_HUB_ISOLATED, DROP_HUB_SAME_PORT, DROP_HUB_SPOOFED_MAC, DROP_NOT_IP, DROP_SELECTOR_OUT,
+    DROP_TAP_HEADER, DROP_TOO_BIG,
 )
-from rhp._fast.frame cimport FRAME_HEADER, TYPE_ARP, TYPE_IP4, TYPE_IP6, frame_parse, frame_t, mac_is_group
+from rhp._fast.frame cimport (
+    FRAME_HEADER, TYPE_ARP, TYPE_IP4, TYPE_IP6, frame_is_control, frame_parse, frame_t, mac_is_group,
+)
 from rhp._fast.hub cimport (
     HUB_UNKNOWN, LEARN_FULL, LEARN_MOVED, LEARN_NEW, LEARN_SPOOFED, LEARN_UNKNOWN, hub_insert, hub_lookup,
     hub_recognise, learn_t,
@@ -20,15 +23,18 @@ from rhp._fast.mss cimport mss_clamp
 from rhp._fast.neighbour cimport found_t, neighbour_find, neighbour_learn
 from rhp._fast.octets cimport store_be16, store_mac
 from rhp._fast.packet cimport address_is4, address_is_group, address_t, packet_parse, packet_t
-from rhp._fast.rate cimport rate_take
+from rhp._fast.parcel cimport SUPER_NONE, SUPER_UDP, parcel_plain, parcel_t
+from rhp._fast.rate cimport budget_t, budget_take, rate_take
+from rhp._fast.routes cimport route_next, route_search, route_search_t
 from rhp._fast.sadb cimport PORT_ETHERNET, PORT_IP, TAP_PORT, port_lane_t, port_owns, ports_apart
 from rhp._fast.seal cimport seal_frame, seal_packet
 from rhp._fast.selector cimport selectors_match
 from rhp._fast.stats cimport (
     TOTAL_ARP_ANSWERED, TOTAL_FLOODED, TOTAL_MAC_LEARNED, TOTAL_MAC_MOVED, TOTAL_MAC_TABLE_FULL, TOTAL_MSS_CLAMPED,
-    TOTAL_ND_ANSWERED, TOTAL_PEER_TO_PEER, bump,
+    TOTAL_ND_ANSWERED, TOTAL_OVERSIZED, TOTAL_PEER_TO_PEER, TOTAL_TOO_BIG_ANSWERED, bump,
 )
 from rhp._fast.tap cimport tap_write
+from rhp._fast.toobig cimport toobig_answer
 
 cdef enum:
     IP6_NEXT_HEADER = 6
@@ -36,6 +42,14 @@ cdef enum:
     # New MACs of one peer: with the default ageing, a third of the table at most.
     STATIONS_BURST = 4096
     STATIONS_MS = 100
+    # Copies that one sender may have made by flooding: a tenth of what a lane can send, half a second of it at once.
+    FLOOD_PER_MS = 50
+    FLOOD_BURST = 25000
+    FLOOD_BULK = 20000              # What is left is for control traffic: who floods data is still asked by ARP and ND.
+    FLOOD_TAP = 4                   # Shares of the TAP, behind which a whole site may live.
+    FLOOD_UNIT = 1500               # Octets that count as one frame, if segments are not shorter.
+    UDP_HEADER = 8
+    TCP_DATA_OFFSET = 12
 
 
 cdef inline int number_of(const port_lane_t* port) noexcept nogil:
@@ -55,8 +69,16 @@ cdef bint allowed(const lane_t* lane, const port_lane_t* source, const port_lane
     return not load64(&lane.hub.isolate, RELAXED) and not ports_apart(source.port, target.port)
 
 
-cdef void clamp(lane_t* lane, const port_lane_t* port, uint8_t* data, size_t len, const frame_t* frame) noexcept nogil:
-    if port != NULL and port.port.mss and mss_clamp(data, len, frame, port.port.mss):
+cdef void clamp(lane_t* lane, const port_lane_t* port, const parcel_t* parcel, const frame_t* frame) noexcept nogil:
+    """A SYN is never in a super-frame."""
+    cdef uint16_t limit
+    if port == NULL or parcel.kind != SUPER_NONE:
+        return
+    limit = <uint16_t>load64(&port.port.mss, RELAXED)
+    if limit > frame.network - FRAME_HEADER:
+        # VLAN tags take their share of what the path carries.
+        limit -= frame.network - FRAME_HEADER
+    if limit and mss_clamp(parcel.data, parcel.len, frame, limit, parcel.unfinished):
         bump(&lane.stats.totals[<int>TOTAL_MSS_CLAMPED], 1)
 
 
@@ -80,9 +102,10 @@ cdef bint learn(lane_t* lane, port_lane_t* source, uint64_t mac) noexcept nogil:
     return result != LEARN_SPOOFED
 
 
-cdef void learn_neighbour(lane_t* lane, const port_lane_t* source, address_t address, uint64_t mac) noexcept nogil:
+cdef void learn_neighbour(lane_t* lane, port_lane_t* source, address_t address, uint64_t mac) noexcept nogil:
     neighbour_learn(
         lane.neighbours, address, mac, number_of(source), lane.now_ms, load64(&lane.hub.ageing, RELAXED),
+        NULL if source == NULL else &source.neighbours,
     )
 
 
@@ -97,8 +120,8 @@ cdef bint owner_of(
     answers for itself. A probe for an address inside a range stays unanswered, since nobody said that it is in use.
     """
     cdef found_t found
+    cdef route_search_t search
     cdef port_lane_t* port
-    cdef int index
     if neighbour_find(lane.neighbours, discovery.target, lane.now_ms, load64(&lane.hub.ageing, RELAXED), &found):
         mac[0] = found.mac
         if not found.fixed or found.port == number_of(source) or found.port == TAP_PORT:
@@ -106,20 +129,28 @@ cdef bint owner_of(
         return lane.ports[found.port] != NULL and allowed(lane, source, lane.ports[found.port])
     if discovery.probe:
         return False
-    for index in range(lane.routed_count - 1, -1, -1):
-        port = lane.routed[index]
+    route_search(&search, discovery.target)
+    port = <port_lane_t*>route_next(lane.routes, &search)
+    while port != NULL:
         if port != source and allowed(lane, source, port) and port_owns(port.port, discovery.target):
             mac[0] = port.port.pseudo_mac
             return True
+        port = <port_lane_t*>route_next(lane.routes, &search)
     return False
 
 
 cdef void reply(lane_t* lane, port_lane_t* source, size_t len) noexcept nogil:
     """The answer stands in the lane's small slot."""
+    cdef parcel_t parcel
+    parcel_plain(&parcel, lane.answer + HEAD_ROOM, <uint32_t>len)
     if source == NULL:
-        tap_write(lane, lane.answer + HEAD_ROOM, len)
+        tap_write(lane, &parcel)
+    elif source.port.kind == PORT_ETHERNET:
+        seal_frame(lane, source, &parcel)
     else:
-        seal_frame(lane, source, lane.answer + HEAD_ROOM, len)
+        # Only ICMP is sent back into a tunnel-mode SA, and without its Ethernet header.
+        parcel_plain(&parcel, lane.answer + HEAD_ROOM + FRAME_HEADER, <uint32_t>(len - FRAME_HEADER))
+        seal_packet(lane, source, &parcel, parcel.data[0] >> 4)
 
 
 cdef bint discover(
@@ -152,18 +183,56 @@ cdef inline bint may_discover(const uint8_t* data, size_t len, const frame_t* fr
     )
 
 
+# Too long for the path.
+
+cdef inline size_t longest(const parcel_t* parcel) noexcept nogil:
+    """Octets of the longest frame that the parcel stands for."""
+    cdef size_t header = UDP_HEADER
+    if parcel.kind == SUPER_NONE:
+        return parcel.len
+    if parcel.kind != SUPER_UDP and <uint32_t>parcel.checksum_start + TCP_DATA_OFFSET < parcel.len:
+        header = (parcel.data[parcel.checksum_start + TCP_DATA_OFFSET] >> 4) * 4
+    return parcel.checksum_start + header + parcel.segment_size
+
+
+cdef inline bint is_oversized(const port_lane_t* target, const parcel_t* parcel) noexcept nogil:
+    cdef uint64_t limit = load64(&target.port.limit, RELAXED)
+    return limit != 0 and parcel.len > limit and longest(parcel) > limit
+
+
+cdef bint told(
+    lane_t* lane, port_lane_t* source, const port_lane_t* target, const parcel_t* parcel, const frame_t* frame,
+) noexcept nogil:
+    """What becomes of a frame that is too long: True when its sender was told; else it goes in fragments."""
+    cdef uint32_t limit = <uint32_t>load64(&target.port.limit, RELAXED)
+    cdef int size = 0
+    if load64(&lane.hub.answer, RELAXED):
+        size = toobig_answer(
+            parcel.data, parcel.len, frame, limit, &lane.answers, lane.now_ms, lane.answer + HEAD_ROOM,
+        )
+    if size == 0:
+        bump(&lane.stats.totals[<int>TOTAL_OVERSIZED], 1)
+        return False
+    if size > 0:
+        bump(&lane.stats.totals[<int>TOTAL_TOO_BIG_ANSWERED], 1)
+        reply(lane, source, size)
+    drop(lane, source, DROP_TOO_BIG)
+    return True
+
+
 # Delivery.
 
 cdef void enter_tunnel(
-    lane_t* lane, port_lane_t* source, port_lane_t* target, uint8_t* data, size_t len, const frame_t* frame,
+    lane_t* lane, port_lane_t* source, port_lane_t* target, const parcel_t* parcel, const frame_t* frame,
 ) noexcept nogil:
     """An IP port: the Ethernet header ends here."""
     cdef packet_t packet
+    cdef parcel_t inner = parcel[0]
     if frame.network != FRAME_HEADER or (frame.ethertype != TYPE_IP4 and frame.ethertype != TYPE_IP6):
         drop(lane, target, DROP_NOT_IP)
         return
     if (
-        packet_parse(data + FRAME_HEADER, len - FRAME_HEADER, &packet) < 0
+        packet_parse(parcel.data + FRAME_HEADER, parcel.len - FRAME_HEADER, &packet) < 0
         or (packet.version == 4) != (frame.ethertype == TYPE_IP4)
     ):
         drop(lane, target, DROP_NOT_IP)
@@ -172,31 +241,72 @@ cdef void enter_tunnel(
         drop(lane, target, DROP_SELECTOR_OUT)
         return
     learn_neighbour(lane, source, packet.source, frame.source)
-    seal_packet(lane, target, data + FRAME_HEADER, &packet)
+    inner.data += FRAME_HEADER
+    inner.len = packet.total
+    inner.network = 0
+    if inner.unfinished:
+        inner.checksum_start -= FRAME_HEADER
+        if <uint32_t>inner.checksum_start + inner.checksum_offset + 2 > inner.len:
+            # It would stand in the padding behind the packet.
+            drop(lane, target, DROP_TAP_HEADER)
+            return
+    seal_packet(lane, target, &inner, packet.version)
 
 
-cdef void flood(
-    lane_t* lane, port_lane_t* source, uint8_t* data, size_t len, const frame_t* frame,
+cdef inline bint reaches_tap_only(const lane_t* lane, const port_lane_t* source) noexcept nogil:
+    """Peers that are kept apart from one another flood to nobody else."""
+    return source != NULL and load64(&lane.hub.isolate, RELAXED) != 0
+
+
+cdef bint may_flood(
+    lane_t* lane, port_lane_t* source, const parcel_t* parcel, const frame_t* frame,
 ) noexcept nogil:
+    """Whether the sender has not yet used up its share of copies. What is not multiplied needs no share."""
+    cdef budget_t* budget = &lane.floods if source == NULL else &source.floods
+    cdef uint64_t copies = lane.ethernet_count
+    cdef uint64_t shares = FLOOD_TAP if source == NULL else 1
+    cdef uint64_t most = FLOOD_BULK
+    cdef uint32_t unit = FLOOD_UNIT
+    if source != NULL and source.port.kind != PORT_ETHERNET:
+        copies += 1
+    if copies <= 1 or reaches_tap_only(lane, source):
+        return True
+    if frame_is_control(parcel.data, parcel.len, frame):
+        most = FLOOD_BURST
+    if parcel.kind != SUPER_NONE:
+        # Small segments that were put together leave one by one again.
+        unit = min(unit, <uint32_t>parcel.segment_size)
+    copies *= 1 + parcel.len / unit
+    return budget_take(budget, lane.now_ms, copies, FLOOD_PER_MS * shares, most * shares)
+
+
+cdef void flood(lane_t* lane, port_lane_t* source, parcel_t* parcel, const frame_t* frame) noexcept nogil:
     cdef port_lane_t* target
     cdef int index
+    if not may_flood(lane, source, parcel, frame):
+        drop(lane, source, DROP_FLOOD_LIMIT)
+        return
     bump(&lane.stats.totals[<int>TOTAL_FLOODED], 1)
     if source != NULL:
-        tap_write(lane, data, len)
+        tap_write(lane, parcel)
+    if reaches_tap_only(lane, source):
+        return
     for index in range(lane.ethernet_count):
         target = lane.ethernet[index]
         if target != source and allowed(lane, source, target):
-            clamp(lane, target, data, len, frame)
-            seal_frame(lane, target, data, len)
+            clamp(lane, target, parcel, frame)
+            if is_oversized(target, parcel):
+                bump(&lane.stats.totals[<int>TOTAL_OVERSIZED], 1)
+            seal_frame(lane, target, parcel)
 
 
-cdef void deliver(
-    lane_t* lane, port_lane_t* source, uint8_t* data, size_t len, const frame_t* frame,
-) noexcept nogil:
+cdef void deliver(lane_t* lane, port_lane_t* source, parcel_t* parcel, const frame_t* frame) noexcept nogil:
     """To where the destination lives."""
     cdef port_lane_t* target = NULL
     cdef int number = HUB_UNKNOWN
-    clamp(lane, source, data, len, frame)
+    parcel.network = frame.network
+    # A SYN is clamped for the peer it comes from as well, so that also a host without a clamp of its own fits.
+    clamp(lane, source, parcel, frame)
     if not mac_is_group(frame.destination):
         number = hub_lookup(lane.hub, frame.destination, lane.now_ms)
     if number > TAP_PORT:
@@ -204,35 +314,35 @@ cdef void deliver(
         if target == NULL:
             number = HUB_UNKNOWN
     if number == HUB_UNKNOWN:
-        flood(lane, source, data, len, frame)
+        flood(lane, source, parcel, frame)
     elif target == source:
         drop(lane, source, DROP_HUB_SAME_PORT)
     elif target == NULL:
-        tap_write(lane, data, len)
+        tap_write(lane, parcel)
     elif not allowed(lane, source, target):
         drop(lane, source, DROP_HUB_ISOLATED)
-    else:
+    elif not is_oversized(target, parcel) or not told(lane, source, target, parcel, frame):
         if source != NULL:
             bump(&lane.stats.totals[<int>TOTAL_PEER_TO_PEER], 1)
-        clamp(lane, target, data, len, frame)
+        clamp(lane, target, parcel, frame)
         if target.port.kind == PORT_ETHERNET:
-            seal_frame(lane, target, data, len)
+            seal_frame(lane, target, parcel)
         else:
-            enter_tunnel(lane, source, target, data, len, frame)
+            enter_tunnel(lane, source, target, parcel, frame)
 
 
-cdef void forward_frame(lane_t* lane, port_lane_t* source, uint8_t* data, size_t len) noexcept nogil:
+cdef void forward_frame(lane_t* lane, port_lane_t* source, parcel_t* parcel) noexcept nogil:
     cdef frame_t frame
-    cdef int reason = frame_parse(data, len, &frame)
+    cdef int reason = frame_parse(parcel.data, parcel.len, &frame)
     if reason < 0:
         drop(lane, source, -reason)
         return
     if not learn(lane, source, frame.source):
         drop(lane, source, DROP_HUB_SPOOFED_MAC)
         return
-    if may_discover(data, len, &frame) and discover(lane, source, data, len, &frame):
+    if may_discover(parcel.data, parcel.len, &frame) and discover(lane, source, parcel.data, parcel.len, &frame):
         return
-    deliver(lane, source, data, len, &frame)
+    deliver(lane, source, parcel, &frame)
 
 
 # Out of a tunnel-mode SA.
@@ -259,8 +369,8 @@ cdef uint64_t mac_for(lane_t* lane, const port_lane_t* source, const packet_t* p
     """Where an inner packet goes: a group, another tunnel-mode peer, a station that was seen, or else this host."""
     cdef address_t address = packet.destination
     cdef port_lane_t* target
+    cdef route_search_t search
     cdef found_t found
-    cdef int index
     if address_is_group(address):
         return group_mac(address)
     if neighbour_find(lane.neighbours, address, lane.now_ms, load64(&lane.hub.ageing, RELAXED), &found):
@@ -270,15 +380,19 @@ cdef uint64_t mac_for(lane_t* lane, const port_lane_t* source, const packet_t* p
         ):
             return found.mac
         return lane.tap_mac
-    for index in range(lane.routed_count - 1, -1, -1):
-        target = lane.routed[index]
+    route_search(&search, address)
+    target = <port_lane_t*>route_next(lane.routes, &search)
+    while target != NULL:
         if port_owns(target.port, address) and tunnel_accepts(source, target, packet):
             return target.port.pseudo_mac
+        target = <port_lane_t*>route_next(lane.routes, &search)
     return lane.tap_mac
 
 
-cdef void forward_packet(lane_t* lane, port_lane_t* source, uint8_t* data, const packet_t* packet) noexcept nogil:
-    cdef uint8_t* header = data - FRAME_HEADER
+cdef void forward_packet(
+    lane_t* lane, port_lane_t* source, parcel_t* parcel, const packet_t* packet,
+) noexcept nogil:
+    cdef uint8_t* header = parcel.data - FRAME_HEADER
     cdef frame_t frame
     frame.destination = mac_for(lane, source, packet)
     frame.source = source.port.pseudo_mac
@@ -287,4 +401,8 @@ cdef void forward_packet(lane_t* lane, port_lane_t* source, uint8_t* data, const
     store_mac(header, frame.destination)
     store_mac(header + 6, frame.source)
     store_be16(header + 12, frame.ethertype)
-    deliver(lane, source, header, FRAME_HEADER + packet.total, &frame)
+    parcel.data = header
+    parcel.len = FRAME_HEADER + packet.total
+    if parcel.unfinished:
+        parcel.checksum_start += FRAME_HEADER
+    deliver(lane, source, parcel, &frame)

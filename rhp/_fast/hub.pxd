@@ -30,9 +30,11 @@ ctypedef struct hub_entry_t:
 
 ctypedef struct hub_t:
     uint64_t seed                   # Secret, so that nobody can aim at one probe.
-    uint64_t ageing                 # Milliseconds. This and the next two are settings, read with relaxed loads.
+    uint64_t ageing                 # Milliseconds. This and the next four are settings, read with relaxed loads.
     uint64_t isolate                # Peers see the TAP only.
     uint64_t proxy                  # Answer ARP and ND.
+    uint64_t answer                 # Answer frames that are too long for a path, where their sender can be told.
+    uint64_t ordering               # ordering_t, of what comes in for Ethernet ports.
     hub_entry_t* entries            # HUB_SLOTS + HUB_PROBE, so that a probe need not wrap.
 
 # NULL without memory or randomness.

@@ -1,7 +1,7 @@
 """A lane: one native thread that carries packets from its TAP queue to its sockets and back."""
 
 from libc.errno cimport errno
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset
 from posix.time cimport timespec
@@ -9,12 +9,18 @@ from posix.time cimport timespec
 from atomic cimport ACQUIRE, RELEASE, load64, store64
 from linux_system cimport *
 
+from rhp._fast.drops cimport DROP_HELD_RETIRED
+from rhp._fast.early cimport early_keep, early_take
 from rhp._fast.events cimport ring_signal
 from rhp._fast.forward cimport forward_frame
 from rhp._fast.frame cimport frame_is_control, frame_parse, frame_t
-from rhp._fast.inbound cimport inbound_process, spi_insert, spi_remove
+from rhp._fast.inbound cimport inbound_finish, inbound_overdue, inbound_process, spi_insert, spi_remove
 from rhp._fast.mailbox cimport *
 from rhp._fast.outer cimport inbox_receive, inbox_reset
+from rhp._fast.parcel cimport SUPER_NONE, parcel_t
+from rhp._fast.pathmtu cimport path_probe
+from rhp._fast.reorder cimport reorder_deadline, reorder_forget
+from rhp._fast.routes cimport route_insert, route_remove
 from rhp._fast.sadb cimport *
 from rhp._fast.seal cimport seal_finish
 from rhp._fast.stats cimport TOTAL_WAKEUPS, bump
@@ -26,6 +32,7 @@ cdef enum:
     EVENT_WAKE = SOCKETS + 1
     EPOLL_EVENTS = SOCKETS + 2
     THREAD_NAME = 16
+    TRAINS = 4                      # From one socket, before others have their turn.
     NS_PER_MS = 1000000
 
 
@@ -44,23 +51,25 @@ cdef void leave_list(port_lane_t** items, int* count, port_lane_t* port) noexcep
 
 
 cdef void add_port(lane_t* lane, port_lane_t* port) noexcept nogil:
+    cdef int index
     lane.ports[port.port.number] = port
     if port.port.kind == PORT_ETHERNET:
         join_list(lane.ethernet, &lane.ethernet_count, port)
         return
     lane.ip_count += 1
-    if port.port.owns_ranges:
-        join_list(lane.routed, &lane.routed_count, port)
+    for index in range(port.port.prefixes):
+        route_insert(lane.routes, port.routes + index)
 
 
 cdef void remove_port(lane_t* lane, port_lane_t* port) noexcept nogil:
+    cdef int index
     lane.ports[port.port.number] = NULL
     if port.port.kind == PORT_ETHERNET:
         leave_list(lane.ethernet, &lane.ethernet_count, port)
         return
     lane.ip_count -= 1
-    if port.port.owns_ranges:
-        leave_list(lane.routed, &lane.routed_count, port)
+    for index in range(port.port.prefixes):
+        route_remove(lane.routes, port.routes + index)
 
 
 cdef void install(lane_t* lane, sa_lane_t* view, const message_t* message) noexcept nogil:
@@ -71,9 +80,18 @@ cdef void install(lane_t* lane, sa_lane_t* view, const message_t* message) noexc
 
 
 cdef void retire(lane_t* lane, sa_lane_t* view) noexcept nogil:
+    cdef int held = reorder_forget(&lane.reorder, &view.order)
+    bump(&lane.stats.drops[<int>DROP_HELD_RETIRED], held)
+    bump(&view.port.drops, held)
     if view.port.outbound == view:
         view.port.outbound = NULL
     spi_remove(lane, view)
+
+
+cdef void try_trains_again(port_lane_t* port) noexcept nogil:
+    """A path that was too narrow for trains may be wide again, or never was: over IPv6 the kernel believes ICMP."""
+    if port.outbound != NULL and port.outbound.train_fit:
+        port.outbound.train_fit = TRAIN_FIT_ALL
 
 
 cdef void read_message(lane_t* lane, const message_t* message) noexcept nogil:
@@ -95,6 +113,11 @@ cdef void read_message(lane_t* lane, const message_t* message) noexcept nogil:
         sa_set_path(view, message)
     elif message.kind == MAIL_OUTBOUND:
         port.outbound = view
+        lane.early.due = True
+    elif message.kind == MAIL_PROBE:
+        try_trains_again(view.port)
+        if view.sa.spi_in % lane.lanes == <uint32_t>lane.index:
+            path_probe(lane, view, message.octets)
 
 
 cdef void lane_read_mail(lane_t* lane) noexcept nogil:
@@ -114,47 +137,93 @@ cdef void look_at_clock(lane_t* lane) noexcept nogil:
     lane.now_ms = lane.now / NS_PER_MS
 
 
+cdef void finish(lane_t* lane) noexcept nogil:
+    """Sends what was put together and what was sealed."""
+    inbound_finish(lane)
+    seal_finish(lane)
+
+
 cdef void serve_socket(lane_t* lane, int which) noexcept nogil:
-    cdef int count = inbox_receive(lane, lane.queues + which)
-    lane_read_mail(lane)
-    if count:
+    """A train at a time, while they follow one another, so that what was cut apart between two becomes one again."""
+    cdef queue_t* socket = lane.queues + which
+    cdef int count
+    for _ in range(TRAINS):
+        count = inbox_receive(lane, socket)
+        # Before the first packet is looked at, for it may answer what the mail tells of.
+        if mailbox_peek(&lane.mailbox) != NULL:
+            # Nothing may be put together or wait to be sent of what the mail retires.
+            finish(lane)
+            lane_read_mail(lane)
+        if count == 0:
+            break
         inbound_process(lane, which, count)
-        seal_finish(lane)
         inbox_reset(lane, count)
+        if not socket.grouped:
+            break
+    finish(lane)
 
 
-cdef void send_frame(lane_t* lane, int slot, uint32_t length, unsigned int left) noexcept nogil:
-    lane.expected = left
-    forward_frame(lane, NULL, lane.frames + slot * SLOT_STRIDE + HEAD_ROOM, length)
+cdef void serve_held(lane_t* lane) noexcept nogil:
+    """What has waited long enough for the packets in front of it; after the sockets, where these may just have come."""
+    inbound_overdue(lane)
+    finish(lane)
+
+
+cdef bint goes_first(const parcel_t* parcel) noexcept nogil:
+    cdef frame_t frame
+    return (
+        parcel.kind == SUPER_NONE and frame_parse(parcel.data, parcel.len, &frame) == 0
+        and frame_is_control(parcel.data, parcel.len, &frame)
+    )
 
 
 cdef void serve_tap(lane_t* lane, uint32_t polled) noexcept nogil:
-    cdef uint32_t lengths[BATCH]
+    cdef parcel_t parcels[BATCH]
     cdef int bulk[BATCH]
     cdef int waiting = 0
     cdef int count
     cdef int index
-    cdef frame_t frame
-    cdef const uint8_t* data
     if lane.tap < 0:
         return
-    count = tap_read(lane, lengths, polled)
+    count = tap_read(lane, parcels, polled)
     lane_read_mail(lane)
     for index in range(count):
-        data = lane.frames + index * SLOT_STRIDE + HEAD_ROOM
-        if frame_parse(data, lengths[index], &frame) == 0 and frame_is_control(data, lengths[index], &frame):
-            send_frame(lane, index, lengths[index], count - index + waiting)
+        if goes_first(parcels + index):
+            if lane.ethernet_count == 0 and lane.ip_count == 0:
+                early_keep(&lane.early, parcels + index, lane.now_ms)
+            lane.expected = count - index + waiting
+            forward_frame(lane, NULL, parcels + index)
         else:
             bulk[waiting] = index
             waiting += 1
     for index in range(waiting):
-        send_frame(lane, bulk[index], lengths[bulk[index]], waiting - index)
+        lane.expected = waiting - index
+        forward_frame(lane, NULL, parcels + bulk[index])
+    seal_finish(lane)
+
+
+cdef void serve_early(lane_t* lane) noexcept nogil:
+    """Somebody came: what the host has asked in vain, it asks now."""
+    cdef parcel_t parcel
+    lane.early.due = False
+    while early_take(&lane.early, lane.now_ms, &parcel):
+        lane.expected = 1
+        forward_frame(lane, NULL, &parcel)
     seal_finish(lane)
 
 
 cdef void clear_wake(lane_t* lane) noexcept nogil:
     cdef uint64_t value
     read(lane.wake, &value, sizeof(value))
+
+
+cdef int patience(const lane_t* lane) noexcept nogil:
+    """Milliseconds that the lane may sleep; -1: until something happens."""
+    cdef uint64_t deadline
+    if lane.reorder.used == 0:
+        return -1
+    deadline = reorder_deadline(&lane.reorder)
+    return <int>((deadline - lane.now + NS_PER_MS - 1) / NS_PER_MS) if deadline > lane.now else 0
 
 
 cdef void* lane_run(void* argument) noexcept nogil:
@@ -164,7 +233,7 @@ cdef void* lane_run(void* argument) noexcept nogil:
     cdef int index
     cdef uint32_t what
     while not load64(&lane.stop, ACQUIRE):
-        count = epoll_wait(lane.epoll, events, EPOLL_EVENTS, -1)
+        count = epoll_wait(lane.epoll, events, EPOLL_EVENTS, patience(lane))
         bump(&lane.stats.totals[<int>TOTAL_WAKEUPS], 1)
         look_at_clock(lane)
         lane_read_mail(lane)
@@ -176,6 +245,10 @@ cdef void* lane_run(void* argument) noexcept nogil:
                 serve_tap(lane, events[index].events)
             else:
                 clear_wake(lane)
+        if lane.early.due:
+            serve_early(lane)
+        if lane.reorder.used:
+            serve_held(lane)
         ring_signal(&lane.ring)
     return NULL
 
@@ -210,6 +283,31 @@ cdef void close_epoll(lane_t* lane) noexcept nogil:
         lane.epoll = -1
 
 
+cdef int create_thread(lane_t* lane) noexcept nogil:
+    """0 or an errno, as for a processor that is not there."""
+    cdef pthread_attr_t attributes
+    cdef cpu_set_t cpus
+    cdef int error = pthread_attr_init(&attributes)
+    if error:
+        return error
+    if lane.cpu >= 0:
+        CPU_ZERO(&cpus)
+        CPU_SET(lane.cpu, &cpus)
+        error = pthread_attr_setaffinity_np(&attributes, sizeof(cpus), &cpus)
+    if error == 0:
+        error = pthread_create(&lane.thread, &attributes, lane_run, lane)
+    pthread_attr_destroy(&attributes)
+    return error
+
+
+cdef uint64_t lane_cpu_time(const lane_t* lane) noexcept nogil:
+    cdef timespec spent
+    cdef int clock
+    if not lane.running or pthread_getcpuclockid(lane.thread, &clock) != 0 or clock_gettime(clock, &spent) != 0:
+        return lane.cpu_ns
+    return lane.cpu_ns + <uint64_t>spent.tv_sec * 1000000000 + <uint64_t>spent.tv_nsec
+
+
 cdef int lane_start(lane_t* lane) noexcept nogil:
     cdef char name[THREAD_NAME]
     cdef sigset_t all_signals
@@ -219,13 +317,14 @@ cdef int lane_start(lane_t* lane) noexcept nogil:
         store64(&lane.stop, 0, RELEASE)
         sigfillset(&all_signals)
         pthread_sigmask(SIG_SETMASK, &all_signals, &before)
-        error = pthread_create(&lane.thread, NULL, lane_run, lane)
+        error = create_thread(lane)
         pthread_sigmask(SIG_SETMASK, &before, NULL)
     if error:
         close_epoll(lane)
         return error
     snprintf(name, THREAD_NAME, "rhp-lane-%d", lane.index)
     pthread_setname_np(lane.thread, name)
+    lane.running = True
     return 0
 
 
@@ -235,6 +334,8 @@ cdef void lane_wake(lane_t* lane) noexcept nogil:
 
 
 cdef void lane_stop(lane_t* lane) noexcept nogil:
+    lane.cpu_ns = lane_cpu_time(lane)
+    lane.running = False
     store64(&lane.stop, 1, RELEASE)
     lane_wake(lane)
     pthread_join(lane.thread, NULL)

@@ -10,18 +10,28 @@ from linux_system cimport *
 from rhp._fast.events cimport ring_clear, ring_init
 from rhp._fast.lane cimport *
 from rhp._fast.mailbox cimport mailbox_clear, mailbox_init
-from rhp._fast.outer cimport inbox_reset
+from rhp._fast.merge cimport MERGE_ROOM, merge_init
+from rhp._fast.outer cimport inbox_reset, queue_probe
+from rhp._fast.reorder cimport REORDER_SLOTS, reorder_init
+from rhp._fast.routes cimport routes_free, routes_new
 from rhp._fast.sadb cimport CACHE_LINE, port_lane_t, sa_lane_t
 
 
-cdef uint8_t* map_slots(int count) noexcept nogil:
+cdef enum:
+    OPENED_ROOM = HEAD_ROOM + MERGE_ROOM + TAIL_ROOM
+
+
+cdef uint8_t* map_pages(size_t size) noexcept nogil:
     """Pages that are only paid for when they are touched, and in small pages, so that a lane stays lean."""
-    cdef size_t size = <size_t>count * SLOT_STRIDE
     cdef void* memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
     if memory == MAP_FAILED:
         return NULL
     madvise(memory, size, MADV_NOHUGEPAGE)
     return <uint8_t*>memory
+
+
+cdef uint8_t* map_slots(int count) noexcept nogil:
+    return map_pages(<size_t>count * SLOT_STRIDE)
 
 
 cdef void unmap_slots(uint8_t* slots, int count) noexcept nogil:
@@ -56,16 +66,19 @@ cdef int make_memory(lane_t* lane, int event_fd) noexcept nogil:
     if make_inbox(lane) < 0 or mailbox_init(&lane.mailbox) < 0 or ring_init(&lane.ring, event_fd) < 0:
         return -1
     lane.frames = map_slots(BATCH)
-    lane.opened = map_slots(1)
+    lane.opened = map_pages(OPENED_ROOM)
+    lane.held = map_slots(REORDER_SLOTS)
     lane.answer = map_slots(1)
     lane.ports = <port_lane_t**>calloc(MAX_PORTS, sizeof(void*))
     lane.ethernet = <port_lane_t**>calloc(MAX_PORTS, sizeof(void*))
-    lane.routed = <port_lane_t**>calloc(MAX_PORTS, sizeof(void*))
+    lane.routes = routes_new()
     lane.spis = <sa_lane_t**>calloc(SPI_BUCKETS, sizeof(void*))
-    if lane.frames == NULL or lane.opened == NULL or lane.answer == NULL or lane.ports == NULL:
+    if lane.frames == NULL or lane.opened == NULL or lane.held == NULL or lane.answer == NULL:
         return -1
-    if lane.ethernet == NULL or lane.routed == NULL or lane.spis == NULL:
+    if lane.ports == NULL or lane.ethernet == NULL or lane.routes == NULL or lane.spis == NULL:
         return -1
+    merge_init(&lane.merge, lane.opened + HEAD_ROOM)
+    reorder_init(&lane.reorder, lane.held, SLOT_STRIDE)
     lane.wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
     return 0 if lane.wake >= 0 else -1
 
@@ -78,6 +91,7 @@ cdef lane_t* lane_new(int index, int lanes, hub_t* hub, neighbours_t* neighbours
     memset(lane, 0, sizeof(lane_t))
     lane.index = index
     lane.lanes = lanes
+    lane.cpu = -1
     lane.hub = hub
     lane.neighbours = neighbours
     lane.wake = lane.epoll = lane.tap = lane.tap_fd = -1
@@ -94,9 +108,11 @@ cdef void free_queue(queue_t* queue) noexcept nogil:
         close(queue.fd)
         queue.fd = -1
     unmap_slots(queue.slots, BATCH)
+    free(queue.trains)
     free(queue.messages)
     free(queue.vectors)
     queue.slots = NULL
+    queue.trains = NULL
     queue.messages = NULL
     queue.vectors = NULL
 
@@ -109,7 +125,9 @@ cdef void lane_free(lane_t* lane) noexcept nogil:
         free_queue(lane.queues + which)
     unmap_slots(lane.inbox.slots, BATCH)
     unmap_slots(lane.frames, BATCH)
-    unmap_slots(lane.opened, 1)
+    if lane.opened != NULL:
+        munmap(lane.opened, OPENED_ROOM)
+    unmap_slots(lane.held, REORDER_SLOTS)
     unmap_slots(lane.answer, 1)
     free(lane.inbox.messages)
     free(lane.inbox.vectors)
@@ -117,7 +135,7 @@ cdef void lane_free(lane_t* lane) noexcept nogil:
     free(lane.inbox.controls)
     free(lane.ports)
     free(lane.ethernet)
-    free(lane.routed)
+    routes_free(lane.routes)
     free(lane.spis)
     mailbox_clear(&lane.mailbox)
     ring_clear(&lane.ring)
@@ -133,9 +151,10 @@ cdef int lane_give_socket(lane_t* lane, int which, int fd, uint16_t local_port) 
     cdef int index
     free_queue(queue)
     queue.slots = map_slots(BATCH)
+    queue.trains = <train_t*>calloc(BATCH, sizeof(train_t))
     queue.messages = <mmsghdr*>calloc(BATCH, sizeof(mmsghdr))
     queue.vectors = <iovec*>calloc(BATCH, sizeof(iovec))
-    if queue.slots == NULL or queue.messages == NULL or queue.vectors == NULL:
+    if queue.slots == NULL or queue.trains == NULL or queue.messages == NULL or queue.vectors == NULL:
         free_queue(queue)
         return -1
     for index in range(BATCH):
@@ -144,4 +163,6 @@ cdef int lane_give_socket(lane_t* lane, int which, int fd, uint16_t local_port) 
         queue.messages[index].msg_hdr.msg_iovlen = 1
     queue.fd = fd
     queue.local_port = local_port
+    queue.grouped = False
+    queue_probe(queue)
     return 0

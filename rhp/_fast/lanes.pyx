@@ -7,6 +7,9 @@ so; only then is the memory freed. While the lanes do not run, the control threa
 import atexit
 import os
 import weakref
+from collections.abc import Sequence
+
+from rhp._fast.kernel import spoils_equal_trains
 
 cimport cython
 from libc.errno cimport errno
@@ -15,10 +18,11 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 from posix.time cimport timespec
 
-from atomic cimport ACQUIRE, load64
+from atomic cimport ACQUIRE, RELAXED, load64, store64
 from linux_socket cimport *
 from linux_system cimport *
 
+from rhp._fast.drops cimport DROP_SOCKET_FULL
 from rhp._fast.hub cimport hub_free, hub_new, hub_remove_static, hub_set_static
 from rhp._fast.lane cimport *
 from rhp._fast.lane_memory cimport lane_free, lane_give_socket, lane_new
@@ -26,7 +30,7 @@ from rhp._fast.lineage cimport mac_number
 from rhp._fast.mailbox cimport *
 from rhp._fast.neighbour cimport neighbours_free, neighbours_new
 from rhp._fast.octets cimport be16
-from rhp._fast.rules cimport rules_for_group, rules_for_raw
+from rhp._fast.rules cimport DOORS, rule_find
 from rhp._fast.sadb cimport TAP_PORT
 
 cdef enum:
@@ -52,14 +56,15 @@ cdef class Lanes:
     refers back, so there is no cycle to find.
     """
 
-    def __cinit__(self, lanes: int = 1) -> None:
+    def __cinit__(self, lanes: int = 1, steering: str = "flow", spare: int = 0) -> None:
         cdef int index
         self.event_fd = -1
         self._leaving = []
-        if not 1 <= lanes <= MAX_LANES:
-            raise ValueError(f"{lanes} lanes are not within 1..{MAX_LANES}")
+        if not 1 <= lanes <= MAX_LANES or not 0 <= spare <= MAX_LANES - lanes:
+            raise ValueError(f"{lanes} lanes and {spare} spare ones are not within 1..{MAX_LANES}")
+        self._rule = rule_find(steering)
         self._process = getpid()
-        self._lane = <lane_t**>calloc(lanes, sizeof(void*))
+        self._lane = <lane_t**>calloc(lanes + spare, sizeof(void*))
         self._hub = hub_new()
         self._neighbours = neighbours_new()
         if self._lane == NULL or self._hub == NULL or self._neighbours == NULL:
@@ -67,11 +72,12 @@ cdef class Lanes:
         self.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.event_fd < 0:
             raise OSError(errno, os.strerror(errno))
-        for index in range(lanes):
-            self._lane[index] = lane_new(index, lanes, self._hub, self._neighbours, self.event_fd)
+        for index in range(lanes + spare):
+            self._lane[index] = lane_new(index, lanes + spare, self._hub, self._neighbours, self.event_fd)
             if self._lane[index] == NULL:
                 raise MemoryError
-            self.lanes += 1
+            self.prepared += 1
+        self.lanes = lanes
         _open.add(self)
 
     def __dealloc__(self) -> None:
@@ -96,6 +102,12 @@ cdef class Lanes:
             raise RuntimeError("the lanes are running")
         return 0
 
+    cdef int _check_lane(self, int lane, bint prepared=False) except -1:
+        self._check()
+        if not 0 <= lane < (self.prepared if prepared else self.lanes):
+            raise ValueError(f"there is no lane {lane}")
+        return 0
+
     def start(self) -> None:
         cdef int index
         cdef int error
@@ -108,6 +120,19 @@ cdef class Lanes:
                     lane_stop(self._lane[index])
                 raise OSError(error, os.strerror(error))
         self.running = True
+
+    def add_lane(self) -> int:
+        cdef int lane = self.lanes
+        cdef int error
+        self._check()
+        if lane == self.prepared:
+            raise ValueError(f"all {lane} lanes are in use")
+        # It knows every port and SA already: the control thread read its mail for it.
+        error = lane_start(self._lane[lane]) if self.running else 0
+        if error:
+            raise OSError(error, os.strerror(error))
+        self.lanes += 1
+        return lane
 
     cdef void _stop(self) noexcept:
         cdef int index
@@ -142,10 +167,10 @@ cdef class Lanes:
         cdef int index
         self._stop()
         self._closed = True
-        for index in range(self.lanes):
+        for index in range(self.prepared):
             lane_free(self._lane[index])
             self._lane[index] = NULL
-        self.lanes = 0
+        self.lanes = self.prepared = 0
         free(self._lane)
         self._lane = NULL
         hub_free(self._hub)
@@ -160,15 +185,15 @@ cdef class Lanes:
 
     cdef int _copy_fd(self, int lane, int fd) except -1:
         cdef int copy
-        self._check(stopped=True)
-        if not 0 <= lane < self.lanes:
-            raise ValueError(f"there is no lane {lane}")
+        self._check_lane(lane, prepared=True)
+        if self._lane[lane].running:
+            raise RuntimeError(f"lane {lane} is running")
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 3)
         if copy < 0:
             raise OSError(errno, os.strerror(errno))
         return copy
 
-    cdef int _take_socket(self, int lane, int which, int copy) except -1:
+    cdef int _take_socket(self, int lane, int which, int copy, int doors=0) except -1:
         """The copy becomes the lane's, whatever happens."""
         cdef sockaddr_in6 address
         cdef socklen_t length = sizeof(address)
@@ -184,10 +209,10 @@ cdef class Lanes:
         elif which < RAW_SOCKETS:
             # The port stands at the same place in both families' addresses.
             port = be16(address.sin6_port)
-            if self.lanes > 1:
-                error = rules_for_group(copy, self.lanes)
-        elif self.lanes > 1:
-            error = rules_for_raw(copy, AF_INET6 if six else AF_INET, lane, self.lanes)
+            if self.prepared > 1 or doors:
+                error = self._rule.group(copy, self.prepared, doors)
+        elif self.prepared > 1:
+            error = self._rule.raw(copy, AF_INET6 if six else AF_INET, lane, self.prepared)
         if error == 0 and lane_give_socket(self._lane[lane], which, copy, <uint16_t>port) == 0:
             return 0
         close(copy)
@@ -195,62 +220,118 @@ cdef class Lanes:
             raise OSError(error, os.strerror(error))
         raise MemoryError
 
-    def attach_udp(self, lane: int, fd: int, family: int) -> None:
+    def attach_udp(
+        self, lane: int, fd: int, family: int, *, tail: bool | None = None, with_doors: bool = False,
+    ) -> None:
         if family != AF_INET and family != AF_INET6:
             raise ValueError(f"address family {family} is neither IPv4 nor IPv6")
-        self._take_socket(lane, family == AF_INET6, self._copy_fd(lane, fd))
+        if tail is None:
+            tail = spoils_equal_trains(os.uname().release)
+        self._take_socket(lane, family == AF_INET6, self._copy_fd(lane, fd), DOORS if with_doors else 0)
+        self._lane[lane].queues[family == AF_INET6].tail = bool(tail)
 
     def attach_raw(self, lane: int, fd: int, family: int) -> None:
         if family != AF_INET and family != AF_INET6:
             raise ValueError(f"address family {family} is neither IPv4 nor IPv6")
         self._take_socket(lane, RAW_SOCKETS + (family == AF_INET6), self._copy_fd(lane, fd))
 
-    def attach_tap(self, lane: int, fd: int, mac: bytes) -> None:
+    def attach_tap(self, lane: int, fd: int, mac: bytes, offloads: int = 0) -> None:
         cdef uint64_t number = mac_number(mac)
         cdef int copy = self._copy_fd(lane, fd)
         cdef int index
+        cdef int error = self._rule.tap(copy) if self.prepared > 1 else 0
+        if error:
+            close(copy)
+            raise OSError(error, os.strerror(error))
         fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK)
         if self._lane[lane].tap_fd >= 0:
             close(self._lane[lane].tap_fd)
         self._lane[lane].tap = self._lane[lane].tap_fd = copy
+        self._lane[lane].offloads = offloads
         if self._tap_mac is not None and self._tap_mac != number:
             hub_remove_static(self._hub, self._tap_mac)
         self._tap_mac = number
         if hub_set_static(self._hub, number, TAP_PORT) < 0:
             raise ValueError("the MAC table is full of static entries")
+        for index in range(self.prepared):
+            if self._lane[index].tap_mac != number:
+                self._lane[index].tap_mac = number
+
+    def pin(self, cpus: Sequence[int]) -> None:
+        cdef int index
+        self._check(stopped=True)
+        if len(cpus) not in (0, self.lanes) or not all(0 <= cpu < CPU_SETSIZE for cpu in cpus):
+            raise ValueError(f"{list(cpus)} is not one processor for each of {self.lanes} lanes")
         for index in range(self.lanes):
-            self._lane[index].tap_mac = number
+            self._lane[index].cpu = cpus[index] if cpus else -1
+
+    def cpu(self, lane: int) -> tuple[int | None, int]:
+        self._check_lane(lane)
+        pinned = self._lane[lane].cpu
+        return None if pinned < 0 else pinned, lane_cpu_time(self._lane[lane])
+
+    def offloads(self, lane: int) -> dict[str, object]:
+        cdef queue_t* queue
+        cdef int which
+        found = {}
+        self._check_lane(lane)
+        found["tap"] = self._lane[lane].offloads
+        for which, name in enumerate(("udp4", "udp6", "esp4", "esp6")):
+            queue = self._lane[lane].queues + which
+            if queue.fd >= 0:
+                found[name] = (queue.segments_max, bool(queue.receives_trains))
+        return found
+
+    cdef void _count_missed(self, int lane) noexcept:
+        cdef lane_t* asked = self._lane[lane]
+        cdef uint32_t values[SK_MEMINFO_VARS]
+        cdef socklen_t length
+        cdef uint64_t missed = 0
+        cdef int which
+        for which in range(SOCKETS):
+            length = sizeof(values)
+            if asked.queues[which].fd >= 0 and getsockopt(
+                asked.queues[which].fd, SOL_SOCKET, SO_MEMINFO, values, &length
+            ) == 0:
+                missed += values[<int>SK_MEMINFO_DROPS]
+        # The lane itself never writes this one.
+        store64(&asked.stats.drops[<int>DROP_SOCKET_FULL], missed, RELAXED)
 
     # Mail.
 
     cdef void _mail(self, const message_t* message) noexcept:
-        """To every lane. A full mailbox is one whose lane is just at it."""
+        """To every lane, the spare ones too."""
         cdef int index
+        for index in range(self.prepared):
+            self._mail_to(index, message)
+
+    cdef void _mail_to(self, int lane, const message_t* message) noexcept:
+        """To one lane. A full mailbox is one whose lane is just at it."""
+        cdef lane_t* reader = self._lane[lane]
         cdef timespec pause
         pause.tv_sec = 0
         pause.tv_nsec = 50000
-        for index in range(self.lanes):
-            while not mailbox_post(&self._lane[index].mailbox, message):
-                if not self.running:
-                    lane_read_mail(self._lane[index])
-                    continue
-                lane_wake(self._lane[index])
-                with nogil:
-                    nanosleep(&pause, NULL)
-            if self.running:
-                lane_wake(self._lane[index])
-            else:
-                lane_read_mail(self._lane[index])
+        while not mailbox_post(&reader.mailbox, message):
+            if not reader.running:
+                lane_read_mail(reader)
+                continue
+            lane_wake(reader)
+            with nogil:
+                nanosleep(&pause, NULL)
+        if reader.running:
+            lane_wake(reader)
+        else:
+            lane_read_mail(reader)
 
     cdef void _leave(self, object leaving) noexcept:
         """Keep an object alive until every lane has read all that was mailed so far."""
-        positions = [self._lane[index].mailbox.head for index in range(self.lanes)]
+        positions = [self._lane[index].mailbox.head for index in range(self.prepared)]
         self._leaving.append((positions, leaving))
 
     cdef bint _gone(self, list positions) noexcept:
         """Whether every lane has read its mail up to there."""
         cdef int index
-        for index in range(self.lanes):
+        for index in range(self.prepared):
             if load64(&self._lane[index].mailbox.tail, ACQUIRE) < <uint64_t>positions[index]:
                 return False
         return True

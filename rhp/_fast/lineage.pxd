@@ -8,7 +8,11 @@ cdef class HubPort:
     cdef port_t* port
     cdef int lanes
     cdef readonly list pairs        # SaPair, oldest first.
-    cdef SaPair newest_active(self)
+    cdef int _make_routes(self) except -1
+    # The newest active pair of a lane, or of all lanes (-1); None when there is none.
+    cdef SaPair newest_active(self, int lane)
+    # What a lane sends on: its own pair, else that of all lanes, else another lane's.
+    cdef SaPair outbound_of(self, int lane)
 
 
 cdef class SaPair:
@@ -16,6 +20,7 @@ cdef class SaPair:
     cdef int lanes
     cdef readonly HubPort port
     cdef public bint active         # May be used outbound.
+    cdef readonly int lane          # The only one that sends on it; -1 = every lane that has no pair of its own.
     cdef message_t where            # The path, as a message's fields.
     cdef int fill_keys(self, object params) except -1
     cdef int set_limit(self, object params) except -1

@@ -9,8 +9,11 @@ from rhp._fast.address cimport endpoint_parse
 from rhp._fast.hub cimport HUB_MAX_PORT
 from rhp._fast.octets cimport load_mac
 from rhp._fast.sa cimport esp_key_fill, esp_sequence_init
+from rhp._fast.routes cimport ROUTE_PREFIXES_MAX, range_prefixes
 from rhp._fast.sadb cimport *
-from rhp._fast.selector cimport selector_is_all, selector_is_host, selectors_fill
+from rhp._fast.selector cimport selector_is_all, selector_is_host, selector_t, selectors_fill
+
+cdef uint64_t NO_LIMIT = <uint64_t>0xffffffffffffffff
 
 KINDS = {"ethernet": <int>PORT_ETHERNET, "ip": <int>PORT_IP}
 MODES = {"ethernet": <int>PORT_ETHERNET, "tunnel": <int>PORT_IP}
@@ -28,10 +31,26 @@ cdef unsigned long mac_number(object mac) except? 0:
     return number
 
 
+cdef uint64_t limit_of(object wanted) except? 0:
+    """A limit as the lanes compare with it."""
+    if not 0 <= wanted < NO_LIMIT:
+        raise ValueError(f"a limit of {wanted} is out of range")
+    return wanted if wanted else NO_LIMIT
+
+
 cdef object choice(dict table, object value, object what):
     if value not in table:
         raise ValueError(f"{what} {value!r} is none of {', '.join(table)}")
     return table[value]
+
+
+cdef void fill_routes(port_lane_t* view, list prefixes):
+    cdef int index
+    for index, (prefix, length) in enumerate(prefixes):
+        view.routes[index].owner = view
+        view.routes[index].prefix.high = prefix >> 64
+        view.routes[index].prefix.low = prefix & 0xffffffffffffffff
+        view.routes[index].length = length
 
 
 cdef class HubPort:
@@ -41,7 +60,6 @@ cdef class HubPort:
         self, lanes: int, number: int, kind: str, pseudo_mac: object, isolate_group: int, mss: int, local_ts: object,
         remote_ts: object,
     ) -> None:
-        cdef int index
         self.lanes = lanes
         self.pairs = []
         self.port = port_new(lanes)
@@ -59,18 +77,46 @@ cdef class HubPort:
             self.port.pseudo_mac = mac_number(pseudo_mac)
         selectors_fill(&self.port.local, local_ts)
         selectors_fill(&self.port.remote, remote_ts)
-        for index in range(self.port.remote.count):
-            if not selector_is_all(self.port.remote.items + index):
-                self.port.owns_ranges |= not selector_is_host(self.port.remote.items + index)
+        self._make_routes()
 
     def __dealloc__(self) -> None:
-        port_free(self.port)
+        port_free(self.port, self.lanes)
 
-    cdef SaPair newest_active(self):
+    cdef int _make_routes(self) except -1:
+        """The remote side's ranges as prefixes: single hosts are neighbours, and "everything" is no range."""
+        cdef const selector_t* selector
+        cdef int index
+        found = []
+        for index in range(self.port.remote.count):
+            selector = self.port.remote.items + index
+            if not selector_is_all(selector) and not selector_is_host(selector):
+                found += range_prefixes(
+                    (<object>selector.start.high << 64) | selector.start.low,
+                    (<object>selector.end.high << 64) | selector.end.low,
+                )
+        if len(found) > ROUTE_PREFIXES_MAX:
+            raise ValueError(f"the remote ranges make {len(found)} prefixes, more than {ROUTE_PREFIXES_MAX}")
+        if found and port_make_routes(self.port, self.lanes, len(found)) < 0:
+            raise MemoryError
+        for index in range(self.lanes if found else 0):
+            fill_routes(self.port.lanes + index, found)
+        return 0
+
+    cdef SaPair newest_active(self, int lane):
+        cdef SaPair pair
         for pair in reversed(self.pairs):
-            if pair.active:
+            if pair.active and pair.lane == lane:
                 return pair
         return None
+
+    cdef SaPair outbound_of(self, int lane):
+        cdef SaPair pair
+        cdef int other
+        for other in (lane, -1):
+            pair = self.newest_active(other)
+            if pair is not None:
+                return pair
+        return next((pair for pair in reversed(self.pairs) if pair.active), None)
 
 
 cdef class SaPair:
@@ -80,11 +126,14 @@ cdef class SaPair:
         self.lanes = lanes
         self.port = port
         self.active = params.outbound_active
+        self.lane = -1 if params.lane is None else params.lane
         self.sa = sa_new(lanes)
         if self.sa == NULL:
             raise MemoryError
         if not (256 <= params.spi_in < 1 << 32 and 256 <= params.spi_out < 1 << 32):
             raise ValueError("an SPI is not within 256..2^32-1")
+        if not -1 <= self.lane < lanes:
+            raise ValueError(f"there is no lane {self.lane}")
         if choice(MODES, params.mode, "mode") != port.port.kind:
             raise ValueError(f"an SA of mode {params.mode} does not fit this kind of port")
         self.sa.port = port.port
@@ -121,12 +170,17 @@ cdef class SaPair:
         return 0
 
     cdef int set_limit(self, object params) except -1:
-        cdef uint64_t limit = params.packet_limit
         esp_sequence_init(&self.sa.sequence, params.esn)
-        if 0 < limit < self.sa.sequence.last:
-            self.sa.sequence.last = limit
+        self.sa.packet_limit = limit_of(params.packet_limit)
+        self.sa.packet_warn = limit_of(params.packet_warn)
+        self.sa.octet_limit = limit_of(params.octet_limit)
+        self.sa.octet_warn = limit_of(params.octet_warn)
+        self.sa.limited = (
+            min(self.sa.packet_limit, self.sa.packet_warn, self.sa.octet_limit, self.sa.octet_warn) < NO_LIMIT
+        )
+        self.sa.sequence.last = min(self.sa.sequence.last, self.sa.packet_limit)
         # An eighth is left for the rekey: minutes even at a million packets a second.
-        self.sa.warn_at = self.sa.sequence.last - self.sa.sequence.last / 8
+        self.sa.warn_at = min(self.sa.packet_warn, self.sa.sequence.last - self.sa.sequence.last / 8)
         return 0
 
     cdef int set_path(self, object local, object remote, object encapsulation) except -1:

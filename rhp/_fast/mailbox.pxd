@@ -4,7 +4,7 @@ A ring with one writer and one reader, no lock. Messages carry pointers to what 
 acknowledges by moving `tail`, and what a message took away is freed when every lane has passed it.
 """
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from rhp._fast.address cimport endpoint_t
 
@@ -18,10 +18,12 @@ cdef enum mail_t:
     MAIL_RETIRE
     MAIL_MIGRATE
     MAIL_OUTBOUND                   # This SA, or none, is the one to send with on the port.
+    MAIL_PROBE                      # Send a packet of `octets` octets that says nothing.
 
 ctypedef struct message_t:
     mail_t kind
     uint8_t encapsulation
+    uint32_t octets
     void* port
     void* sa
     endpoint_t local

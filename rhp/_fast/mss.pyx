@@ -32,7 +32,7 @@ cdef bint may_hold_syn(const uint8_t* packet, size_t len, const frame_t* frame) 
     return packet[6] == 0 or packet[6] == 43 or packet[6] == 60
 
 
-cdef bint clamp_options(uint8_t* tcp, size_t header, uint16_t limit) noexcept nogil:
+cdef bint clamp_options(uint8_t* tcp, size_t header, uint16_t limit, bint unfinished) noexcept nogil:
     """Walk the options of a TCP header of `header` octets; True when an MSS option was lowered."""
     cdef size_t offset = TCP_HEADER
     cdef uint16_t before
@@ -51,13 +51,14 @@ cdef bint clamp_options(uint8_t* tcp, size_t header, uint16_t limit) noexcept no
             if before <= limit:
                 return False
             store_be16(tcp + offset + 2, limit)
-            checksum_replace(tcp + 16, before, limit, offset & 1)
+            if not unfinished:
+                checksum_replace(tcp + 16, before, limit, offset & 1)
             return True
         offset += tcp[offset + 1]
     return False
 
 
-cdef bint mss_clamp(uint8_t* data, size_t len, const frame_t* frame, uint16_t limit) noexcept nogil:
+cdef bint mss_clamp(uint8_t* data, size_t len, const frame_t* frame, uint16_t limit, bint unfinished) noexcept nogil:
     cdef packet_t packet
     cdef uint8_t* network = data + frame.network
     cdef uint8_t* tcp
@@ -74,7 +75,7 @@ cdef bint mss_clamp(uint8_t* data, size_t len, const frame_t* frame, uint16_t li
         return False
     if packet.version == 6:
         limit = limit - IP6_EXTRA if limit > IP6_EXTRA else 1
-    return clamp_options(tcp, header, limit)
+    return clamp_options(tcp, header, limit, unfinished)
 
 
 def clamp(bytes data, int limit) -> bytes:
@@ -86,5 +87,5 @@ def clamp(bytes data, int limit) -> bytes:
     if not 0 < limit <= 65535:
         raise ValueError(f"MSS {limit} is not within 1..65535")
     if frame_parse(octets, len(copy), &frame) == 0:
-        mss_clamp(octets, len(copy), &frame, <uint16_t>limit)
+        mss_clamp(octets, len(copy), &frame, <uint16_t>limit, False)
     return bytes(copy)

@@ -9,10 +9,14 @@ wants to write and meets another writer goes without; only the control thread wa
 from libc.stdint cimport uint64_t
 
 from rhp._fast.packet cimport address_t
+from rhp._fast.rate cimport rate_t
 
 cdef enum:
     NEIGHBOUR_SLOTS = 32768
     NEIGHBOUR_PROBE = 16
+    # New addresses of one peer: with the default ageing, a third of the table at most.
+    NEIGHBOUR_BURST = 4096
+    NEIGHBOUR_MS = 100
 
 ctypedef struct neighbour_t:
     uint64_t turn                   # Odd while it is being written.
@@ -36,8 +40,9 @@ cdef void neighbours_free(neighbours_t* table) noexcept nogil
 cdef bint neighbour_find(
     const neighbours_t* table, address_t address, uint64_t now, uint64_t ageing, found_t* found,
 ) noexcept nogil
+# `allowance` bounds how many new ones somebody makes known; NULL: as many as there is room for.
 cdef void neighbour_learn(
-    neighbours_t* table, address_t address, uint64_t mac, int port, uint64_t now, uint64_t ageing,
+    neighbours_t* table, address_t address, uint64_t mac, int port, uint64_t now, uint64_t ageing, rate_t* allowance,
 ) noexcept nogil
 # For the control thread. `neighbour_set`: 0, or -1 when the probe is full of static entries.
 cdef int neighbour_set(neighbours_t* table, address_t address, uint64_t mac, int port) noexcept nogil

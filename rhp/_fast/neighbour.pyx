@@ -7,6 +7,7 @@ from atomic cimport ACQUIRE, RELAXED, RELEASE, cas64, fence, load64, store64
 from linux_system cimport getrandom, sched_yield
 
 from rhp._fast.hub cimport HUB_MAX_PORT, HUB_STATIC
+from rhp._fast.rate cimport rate_t, rate_take
 
 cdef enum:
     REFRESH_MS = 1000
@@ -92,7 +93,7 @@ cdef bint neighbour_find(
 
 
 cdef void neighbour_learn(
-    neighbours_t* table, address_t address, uint64_t mac, int port, uint64_t now, uint64_t ageing,
+    neighbours_t* table, address_t address, uint64_t mac, int port, uint64_t now, uint64_t ageing, rate_t* allowance,
 ) noexcept nogil:
     cdef neighbour_t* entry = window(table, address)
     cdef neighbour_t copy
@@ -115,7 +116,7 @@ cdef void neighbour_learn(
         if place < 0 and (copy.word == 0 or expired(&copy, now, ageing)):
             place = index
             old = copy
-    if place >= 0:
+    if place >= 0 and (allowance == NULL or rate_take(allowance, now, NEIGHBOUR_MS, NEIGHBOUR_BURST)):
         write_entry(entry + place, &old, &wanted)
 
 

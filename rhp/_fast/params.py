@@ -6,6 +6,7 @@ from typing import Literal, NamedTuple
 Mode = Literal["ethernet", "tunnel"]
 Encapsulation = Literal["udp", "esp"]
 PortKind = Literal["ethernet", "ip"]
+Steering = Literal["flow", "station"]
 
 
 class Selector(NamedTuple):
@@ -27,7 +28,10 @@ class SaParams:
 
     SPIs are integers in host order. An encryption key carries its salt at the end, as IKEv2 derives it (RFC 4106
     section 8.1). `integrity` is 0 and its keys empty for AEAD suites. `replay_window` is in packets, 32 to 4096.
-    `packet_limit` ends outbound use after so many packets, sooner than the sequence numbers would (0 = no sooner).
+    The pair is over, in the direction that reaches it first, after `packet_limit` packets or `octet_limit` octets of
+    payload, and says so; it says that it nears its end after `packet_warn` or `octet_warn`. 0 is none of its own: then
+    the sequence numbers are the limit, and seven eighths of the packets the moment to warn.
+    Only the lane `lane` sends on the pair, if one is given; else every lane that has no pair of its own (RFC 9611).
     """
 
     port: int
@@ -49,3 +53,7 @@ class SaParams:
     encapsulation: Encapsulation = "udp"
     outbound_active: bool = True
     packet_limit: int = 0
+    packet_warn: int = 0
+    octet_limit: int = 0
+    octet_warn: int = 0
+    lane: int | None = None

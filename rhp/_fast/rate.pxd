@@ -1,4 +1,4 @@
-"""How often something is told: a burst at first, then one more after every so many milliseconds. Inline only."""
+"""How often something may happen: a burst at first, then so much more with every millisecond. Inline only."""
 
 from libc.stdint cimport uint64_t
 
@@ -15,4 +15,23 @@ cdef inline bint rate_take(rate_t* rate, uint64_t now_ms, uint64_t every_ms, uin
     if rate.tokens == 0:
         return False
     rate.tokens -= 1
+    return True
+
+
+# The same for what has a cost.
+ctypedef struct budget_t:
+    uint64_t spent                  # Zeroed memory has spent nothing.
+    uint64_t paid                   # Milliseconds.
+
+
+cdef inline bint budget_take(
+    budget_t* budget, uint64_t now_ms, uint64_t cost, uint64_t per_ms, uint64_t most,
+) noexcept nogil:
+    """False when `most` is spent already; the last one may go beyond it."""
+    cdef uint64_t back = (now_ms - budget.paid) * per_ms
+    budget.paid = now_ms
+    budget.spent = budget.spent - back if budget.spent > back else 0
+    if budget.spent >= most:
+        return False
+    budget.spent += cost
     return True

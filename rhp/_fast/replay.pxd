@@ -12,8 +12,10 @@ ctypedef struct replay_t:
     uint64_t top                    # The highest sequence number committed; 0 at first.
     uint32_t window                 # Packets that may arrive late, 32..4096.
     uint32_t mask                   # Words in use (a power of two), less one.
-    uint64_t words[REPLAY_WORDS]
+    uint64_t words[REPLAY_WORDS]    # Those that the mask reaches; memory may end behind them.
 
+# Octets that a window of so many packets needs; 0 packets: none is kept.
+cdef size_t replay_size(uint32_t window) noexcept nogil
 # 0, or -1 when the window is not within 32..4096.
 cdef int replay_init(replay_t* replay, uint32_t window) noexcept nogil
 # The 64-bit number that a received low half stands for. 0 when it lies before the start of the SA.

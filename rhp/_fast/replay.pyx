@@ -13,16 +13,25 @@ from rhp._fast.drops cimport drop_name
 from rhp._fast.sa cimport ESP_REPLAY_MAX, ESP_REPLAY_MIN
 
 
-cdef int replay_init(replay_t* replay, uint32_t window) noexcept nogil:
+cdef uint32_t words_for(uint32_t window) noexcept nogil:
+    """One word more than the window fills, rounded up to a power of two: 2 to 128 words."""
     cdef uint32_t words = 2
-    memset(replay, 0, sizeof(replay_t))
-    if window < ESP_REPLAY_MIN or window > ESP_REPLAY_MAX:
-        return -1
-    # One word more than the window fills, rounded up to a power of two: 2 to 128 words.
     while words * 64 < window + 64:
         words *= 2
+    return words
+
+
+cdef size_t replay_size(uint32_t window) noexcept nogil:
+    cdef size_t front = sizeof(replay_t) - REPLAY_WORDS * sizeof(uint64_t)
+    return front if window == 0 else front + words_for(window) * sizeof(uint64_t)
+
+
+cdef int replay_init(replay_t* replay, uint32_t window) noexcept nogil:
+    if window < ESP_REPLAY_MIN or window > ESP_REPLAY_MAX:
+        return -1
+    memset(replay, 0, replay_size(window))
     replay.window = window
-    replay.mask = words - 1
+    replay.mask = words_for(window) - 1
     return 0
 
 

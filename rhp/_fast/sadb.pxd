@@ -14,7 +14,9 @@ from rhp._fast.address cimport endpoint_t
 from rhp._fast.esp cimport esp_ctx_t
 from rhp._fast.mailbox cimport message_t
 from rhp._fast.packet cimport address_t, packet_t
-from rhp._fast.rate cimport rate_t
+from rhp._fast.rate cimport budget_t, rate_t
+from rhp._fast.routes cimport route_t
+from rhp._fast.reorder cimport order_t
 from rhp._fast.sa cimport esp_key_t, esp_sequence_t
 from rhp._fast.selector cimport selectors_t
 
@@ -22,6 +24,7 @@ cdef enum:
     TAP_PORT = 0
     CACHE_LINE = 64
     SA_CONTROL_ROOM = 64            # Octets of an IP_PKTINFO or IPV6_PKTINFO control message.
+    TRAIN_FIT_ALL = 65535
 
 cdef enum port_kind_t:
     PORT_ETHERNET = 1
@@ -39,8 +42,10 @@ ctypedef struct port_t:
     int kind
     uint64_t pseudo_mac
     uint32_t isolate_group
-    uint16_t mss                    # 0 = no clamp.
-    bint owns_ranges                # Some selector of the remote side is more than one host and less than everything.
+    # Settings that follow the path's MTU, read with relaxed loads.
+    uint64_t mss                    # 0 = no clamp.
+    uint64_t limit                  # Octets of the longest frame that fits, Ethernet header included; 0 = not known.
+    int prefixes                    # Of the remote side's ranges that are more than one host and less than everything.
     selectors_t local
     selectors_t remote
     port_lane_s* lanes
@@ -54,20 +59,30 @@ ctypedef struct sa_t:
     esp_sequence_t sequence
     uint64_t warn_at                # The sequence number that raises "sa-limit".
     uint64_t warned                 # Atomic: 0, 1 = told that it nears, 2 = told that it is over.
+    # A lifetime of its own, in either direction; UINT64_MAX where there is none.
+    bint limited                    # Whether there is any. Outbound packets have theirs in `sequence` and `warn_at`.
+    uint64_t octet_limit
+    uint64_t octet_warn
+    uint64_t packet_limit
+    uint64_t packet_warn
+    uint64_t octets_out             # Atomic: sealed by all lanes; counted only where there is a limit.
     sa_lane_s* lanes
 
+# Two whole cache lines, so that lanes do not share any.
 cdef struct port_lane_s:
     port_t* port
     sa_lane_s* outbound             # NULL: nothing to send with.
     int place                       # In the lane's list of Ethernet ports or of IP ports.
     uint64_t told_no_sa             # Milliseconds.
     rate_t stations                 # New MACs that it may still make known.
+    rate_t neighbours               # And new inner addresses.
+    budget_t floods                 # Copies of its frames that may still be made.
+    route_t* routes                 # As many as the port has prefixes.
     uint64_t packets_in
     uint64_t bytes_in
     uint64_t packets_out
     uint64_t bytes_out
     uint64_t drops
-    uint64_t gap[4]
 ctypedef port_lane_s port_lane_t
 
 cdef struct sa_lane_s:
@@ -87,10 +102,16 @@ cdef struct sa_lane_s:
     uint64_t control[SA_CONTROL_ROOM / 8]  # Words, for their alignment.
     # Where from.
     endpoint_t peer
-    endpoint_t peer_reported        # The last other address told as "nat-moved".
+    endpoint_t peer_reported        # The last other address told as "nat-moved",
+    uint64_t peer_reported_ms       # and when.
     rate_t moves
+    rate_t path_talk                # Questions and answers about the path.
     bint told_first                 # "first-inbound".
+    order_t order                   # In-order delivery.
     uint8_t encapsulation
+    uint32_t train                  # Its newest train in the queue, as long as the queue's turn is that one.
+    uint64_t train_turn
+    uint32_t train_fit              # Longer datagrams go alone on this path; 0: all do.
     # Counters.
     uint64_t packets_in
     uint64_t bytes_in
@@ -100,12 +121,14 @@ cdef struct sa_lane_s:
     uint64_t last_out
     uint64_t replay_drops
     uint64_t auth_drops
-    uint64_t gap[4]
+    uint64_t gap[1]                 # Up to a whole cache line, or neighbouring lanes would wait for each other.
 ctypedef sa_lane_s sa_lane_t
 
 # Views for `lanes` lanes, each on cache lines of its own; NULL without memory.
 cdef port_t* port_new(int lanes) noexcept nogil
-cdef void port_free(port_t* port) noexcept nogil
+cdef void port_free(port_t* port, int lanes) noexcept nogil
+# Room for `count` prefixes in every lane; 0 or -1.
+cdef int port_make_routes(port_t* port, int lanes, int count) noexcept nogil
 cdef sa_t* sa_new(int lanes) noexcept nogil
 # Frees contexts of all lanes and wipes the keys.
 cdef void sa_free(sa_t* sa, int lanes) noexcept nogil

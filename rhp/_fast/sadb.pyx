@@ -10,8 +10,13 @@ from linux_system cimport aligned_alloc
 from rhp._fast.address cimport address_store, endpoint_to_socket
 from rhp._fast.esp cimport esp_ctx_free
 from rhp._fast.packet cimport address_within
+from rhp._fast.routes cimport route_t
 from rhp._fast.sa cimport esp_key_wipe
 from rhp._fast.selector cimport selector_is_all, selector_t
+
+
+if sizeof(port_lane_t) % CACHE_LINE or sizeof(sa_lane_t) % CACHE_LINE:
+    raise SystemError("two lanes' views share a cache line")
 
 
 cdef void* aligned_zeroed(size_t size) noexcept nogil:
@@ -29,15 +34,28 @@ cdef port_t* port_new(int lanes) noexcept nogil:
         return NULL
     port.lanes = <port_lane_t*>aligned_zeroed(lanes * sizeof(port_lane_t))
     if port.lanes == NULL:
-        port_free(port)
+        port_free(port, 0)
         return NULL
     for lane in range(lanes):
         port.lanes[lane].port = port
     return port
 
 
-cdef void port_free(port_t* port) noexcept nogil:
+cdef int port_make_routes(port_t* port, int lanes, int count) noexcept nogil:
+    cdef int lane
+    for lane in range(lanes):
+        port.lanes[lane].routes = <route_t*>calloc(count, sizeof(route_t))
+        if port.lanes[lane].routes == NULL:
+            return -1
+    port.prefixes = count
+    return 0
+
+
+cdef void port_free(port_t* port, int lanes) noexcept nogil:
+    cdef int lane
     if port != NULL:
+        for lane in range(lanes):
+            free(port.lanes[lane].routes)
         free(port.local.items)
         free(port.remote.items)
         free(port.lanes)
@@ -110,6 +128,8 @@ cdef void sa_set_path(sa_lane_t* view, const message_t* message) noexcept nogil:
     view.queue = (0 if udp else 2) + (0 if message.remote.version == 4 else 1)
     view.remote_length = endpoint_to_socket(&message.remote, udp, &view.remote)
     set_source(view, message)
+    view.train_fit = TRAIN_FIT_ALL
+    view.train_turn = 0
 
 
 cdef bint port_owns(const port_t* port, address_t address) noexcept nogil:

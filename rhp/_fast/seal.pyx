@@ -3,19 +3,21 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from atomic cimport RELAXED, cas64, load64, store64
+from atomic cimport RELAXED, add64, cas64, load64, store64
 
 from rhp._fast.drops cimport (
-    DROP_ESP_CRYPTO_FAILED, DROP_ESP_OVERSIZED, DROP_EVENT_FULL, DROP_NO_OUTBOUND_SA, DROP_SEQUENCE_EXHAUSTED,
+    DROP_ESP_CRYPTO_FAILED, DROP_ESP_OVERSIZED, DROP_EVENT_FULL, DROP_LIFETIME_OVER, DROP_NO_OUTBOUND_SA,
+    DROP_NO_SOCKET, DROP_SEQUENCE_EXHAUSTED,
 )
 from rhp._fast.esp cimport esp_ctx_new, esp_seal, esp_sealed_len
 from rhp._fast.etherip cimport ETHERIP_HEADER, PROTOCOL_ETHERIP, etherip_write
 from rhp._fast.events cimport EVENT_NO_SA, EVENT_SA_LIMIT, event_t, ring_put
 from rhp._fast.lane cimport BATCH, DATAGRAM_MAX, SOCKETS, lane_t
 from rhp._fast.outer cimport queue_flush, queue_push, queue_slot
-from rhp._fast.packet cimport packet_t
+from rhp._fast.parcel cimport SUPER_NONE, parcel_finish, parcel_t
 from rhp._fast.sa cimport esp_sequence_take
 from rhp._fast.sadb cimport port_lane_t, sa_lane_t, sa_t
+from rhp._fast.segment cimport segments_begin, segments_next, segments_restore, segments_t
 from rhp._fast.stats cimport bump
 
 cdef enum:
@@ -25,7 +27,7 @@ cdef enum:
 
 
 cdef void tell_limit(lane_t* lane, sa_t* sa, uint64_t stage) noexcept nogil:
-    """Once for each stage, whichever lane comes first: 1 = it nears its end, 2 = it is over."""
+    """Whichever lane comes first."""
     cdef event_t event
     cdef uint64_t told = load64(&sa.warned, RELAXED)
     while told < stage:
@@ -67,6 +69,17 @@ cdef uint64_t take_sequence(lane_t* lane, sa_lane_t* view) noexcept nogil:
     return next
 
 
+cdef bint spend(lane_t* lane, sa_t* sa, size_t len) noexcept nogil:
+    """Whether so many octets are left of an SA's lifetime; they are spent then."""
+    cdef uint64_t spent = add64(&sa.octets_out, len, RELAXED) + len
+    if spent > sa.octet_limit:
+        tell_limit(lane, sa, 2)
+        return False
+    if spent > sa.octet_warn:
+        tell_limit(lane, sa, 1)
+    return True
+
+
 cdef void give_back(lane_t* lane) noexcept nogil:
     """Unused numbers return to the counter if nobody took more meanwhile; else they stay a gap, which ESP allows."""
     cdef sa_lane_t* view
@@ -95,56 +108,96 @@ cdef void tell_no_sa(lane_t* lane, port_lane_t* port) noexcept nogil:
         bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
 
 
-cdef int seal_into(
-    lane_t* lane, sa_lane_t* view, uint8_t next_header, uint8_t* payload, size_t len, uint8_t* slot,
+cdef int seal_packet_of(
+    lane_t* lane, sa_lane_t* view, uint8_t next_header, uint8_t* payload, size_t len,
 ) noexcept nogil:
-    """The packet's length, or -reason."""
+    """Into the train: 0, or -reason."""
+    cdef int size = esp_sealed_len(view.sealer, len)
     cdef uint64_t sequence
-    cdef int size
-    if view.sealer == NULL:
-        view.sealer = esp_ctx_new(&view.sa.key_out, False)
-        if view.sealer == NULL:
-            return -<int>DROP_ESP_CRYPTO_FAILED
-    size = esp_sealed_len(view.sealer, len)
+    cdef uint8_t* slot
     if size < 0 or size > DATAGRAM_MAX:
         return -<int>DROP_ESP_OVERSIZED
+    slot = queue_slot(lane, view, size)
+    if slot == NULL:
+        return -<int>DROP_NO_SOCKET
+    if view.sa.limited and not spend(lane, view.sa, len):
+        return -<int>DROP_LIFETIME_OVER
     sequence = take_sequence(lane, view)
     if sequence == 0:
         return -<int>DROP_SEQUENCE_EXHAUSTED
-    return esp_seal(view.sealer, sequence, next_header, payload, len, slot)
+    size = esp_seal(view.sealer, sequence, next_header, payload, len, slot)
+    if size < 0:
+        return size
+    queue_push(lane, view, size)
+    return 0
 
 
-cdef void seal(lane_t* lane, port_lane_t* port, uint8_t next_header, uint8_t* payload, size_t len) noexcept nogil:
+cdef void count_dropped(lane_t* lane, port_lane_t* port, int reason, uint64_t packets) noexcept nogil:
+    bump(&lane.stats.drops[reason], packets)
+    bump(&port.drops, packets)
+
+
+cdef void count_sealed(
+    lane_t* lane, port_lane_t* port, sa_lane_t* view, uint64_t packets, uint64_t octets,
+) noexcept nogil:
+    bump(&view.packets_out, packets)
+    bump(&view.bytes_out, octets)
+    store64(&view.last_out, lane.now, RELAXED)
+    bump(&port.packets_out, packets)
+    bump(&port.bytes_out, octets)
+
+
+cdef void seal(
+    lane_t* lane, port_lane_t* port, uint8_t next_header, uint32_t front, parcel_t* parcel,
+) noexcept nogil:
+    """Each packet that the parcel stands for, with `front` octets of EtherIP before it."""
     cdef sa_lane_t* view = port.outbound
-    cdef uint8_t* slot
-    cdef int size
+    cdef segments_t cut
+    cdef uint64_t packets = 0
+    cdef uint64_t octets = 0
+    cdef unsigned int others = lane.expected
+    cdef uint32_t len = 0
+    cdef uint8_t* data
+    cdef int result
     if view == NULL:
         tell_no_sa(lane, port)
         return
-    slot = queue_slot(lane, view)
-    if slot == NULL:
-        bump(&port.drops, 1)
+    if view.sealer == NULL:
+        view.sealer = esp_ctx_new(&view.sa.key_out, False)
+        if view.sealer == NULL:
+            count_dropped(lane, port, DROP_ESP_CRYPTO_FAILED, 1)
+            return
+    if parcel.unfinished and parcel.kind == SUPER_NONE:
+        # Once, also for a frame that goes to many.
+        parcel_finish(parcel)
+    result = segments_begin(&cut, parcel)
+    if result < 0:
+        count_dropped(lane, port, -result, 1)
         return
-    size = seal_into(lane, view, next_header, payload, len, slot)
-    if size < 0:
-        bump(&lane.stats.drops[-size], 1)
-        bump(&port.drops, 1)
-        return
-    queue_push(lane, view, size)
-    bump(&view.packets_out, 1)
-    bump(&view.bytes_out, len)
-    store64(&view.last_out, lane.now, RELAXED)
-    bump(&port.packets_out, 1)
-    bump(&port.bytes_out, len)
+    data = segments_next(&cut, &len)
+    while data != NULL:
+        lane.expected = others + cut.count - cut.index
+        if front:
+            etherip_write(data - ETHERIP_HEADER)
+        result = seal_packet_of(lane, view, next_header, data - front, len + front)
+        segments_restore(&cut)
+        if result < 0:
+            count_dropped(lane, port, -result, 1)
+        else:
+            packets += 1
+            octets += len + front
+        data = segments_next(&cut, &len)
+    lane.expected = others
+    if packets:
+        count_sealed(lane, port, view, packets, octets)
 
 
-cdef void seal_frame(lane_t* lane, port_lane_t* port, uint8_t* data, size_t len) noexcept nogil:
-    etherip_write(data - ETHERIP_HEADER)
-    seal(lane, port, PROTOCOL_ETHERIP, data - ETHERIP_HEADER, len + ETHERIP_HEADER)
+cdef void seal_frame(lane_t* lane, port_lane_t* port, parcel_t* parcel) noexcept nogil:
+    seal(lane, port, PROTOCOL_ETHERIP, ETHERIP_HEADER, parcel)
 
 
-cdef void seal_packet(lane_t* lane, port_lane_t* port, uint8_t* data, const packet_t* packet) noexcept nogil:
-    seal(lane, port, PROTOCOL_IP4 if packet.version == 4 else PROTOCOL_IP6, data, packet.total)
+cdef void seal_packet(lane_t* lane, port_lane_t* port, parcel_t* parcel, int version) noexcept nogil:
+    seal(lane, port, PROTOCOL_IP4 if version == 4 else PROTOCOL_IP6, 0, parcel)
 
 
 cdef void seal_finish(lane_t* lane) noexcept nogil:

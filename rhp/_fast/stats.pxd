@@ -25,6 +25,21 @@ cdef enum total_t:
     TOTAL_RECEIVE_CALLS
     TOTAL_RECEIVE_ERRORS
     TOTAL_WAKEUPS
+    TOTAL_SUPER_IN                  # Of the frames read from the TAP: those that stand for many.
+    TOTAL_SUPER_OUT                 # Of the frames written to the TAP.
+    TOTAL_TAP_OCTETS_IN
+    TOTAL_TAP_OCTETS_OUT
+    TOTAL_MERGED                    # ESP packets that joined a super-frame, the first of each not counted.
+    TOTAL_TRAINS_IN                 # Messages that held more than one datagram.
+    TOTAL_TRAINS_OUT
+    TOTAL_TRAINS_REFUSED            # Sent again one by one.
+    TOTAL_OVERSIZED                 # Frames too long for their path, sent in fragments.
+    TOTAL_TOO_BIG_ANSWERED          # By ICMP, instead of being sent.
+    TOTAL_PATH_PROBES
+    TOTAL_PATH_ANSWERS              # To probes: sent to the peer, or got from it.
+    TOTAL_TRAIN_PACKETS_IN          # Datagrams that came, or left, as part of a train.
+    TOTAL_TRAIN_PACKETS_OUT
+    TOTAL_HELD                      # ESP packets that had overtaken others and were held for their turn.
     TOTAL_COUNT
 
 ctypedef struct stats_t:

@@ -25,6 +25,21 @@ TOTALS = (
     "receive-calls",
     "receive-errors",
     "wakeups",
+    "tap-super-frames-in",
+    "tap-super-frames-out",
+    "tap-octets-in",
+    "tap-octets-out",
+    "packets-merged",
+    "trains-in",
+    "trains-out",
+    "trains-refused",
+    "frames-oversized",
+    "too-big-answered",
+    "path-probes",
+    "path-answers",
+    "train-packets-in",
+    "train-packets-out",
+    "esp-packets-held",
 )
 
 

@@ -8,11 +8,14 @@ from linux_system cimport EPOLL_CTL_DEL, EPOLLERR, EPOLLHUP, epoll_ctl, read, wr
 
 from rhp._fast.drops cimport (
     DROP_EVENT_FULL, DROP_FRAME_OVERSIZED, DROP_FRAME_RUNT, DROP_TAP_DOWN, DROP_TAP_FAILED, DROP_TAP_FULL,
-    DROP_TAP_LOST,
+    DROP_TAP_HEADER, DROP_TAP_LOST,
 )
 from rhp._fast.events cimport EVENT_TAP_LOST, event_t, ring_put
-from rhp._fast.lane cimport BATCH, HEAD_ROOM, SLOT_ROOM, SLOT_STRIDE, lane_t
-from rhp._fast.stats cimport TOTAL_TAP_IN, TOTAL_TAP_OUT, bump
+from rhp._fast.lane cimport BATCH, BATCH_OCTETS, HEAD_ROOM, SLOT_ROOM, SLOT_STRIDE, lane_t
+from rhp._fast.parcel cimport SUPER_NONE, VNET_HEADER, parcel_from_tap, parcel_plain, parcel_t, parcel_to_tap
+from rhp._fast.stats cimport (
+    TOTAL_SUPER_IN, TOTAL_SUPER_OUT, TOTAL_TAP_IN, TOTAL_TAP_OCTETS_IN, TOTAL_TAP_OCTETS_OUT, TOTAL_TAP_OUT, bump,
+)
 
 
 cdef bint means_lost(int error) noexcept nogil:
@@ -35,19 +38,37 @@ cdef void lose(lane_t* lane, int error) noexcept nogil:
         bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
 
 
-cdef int tap_read(lane_t* lane, uint32_t* lengths, uint32_t polled) noexcept nogil:
+cdef bint describe(lane_t* lane, parcel_t* parcel, uint8_t* data, uint32_t len) noexcept nogil:
+    """False when the frame was dropped."""
+    bump(&lane.stats.totals[<int>TOTAL_TAP_IN], 1)
+    bump(&lane.stats.totals[<int>TOTAL_TAP_OCTETS_IN], len)
+    if len >= SLOT_ROOM:
+        bump(&lane.stats.drops[<int>DROP_FRAME_OVERSIZED], 1)
+        return False
+    if lane.offloads == 0:
+        parcel_plain(parcel, data, len)
+        return True
+    if parcel_from_tap(parcel, data, len) < 0:
+        bump(&lane.stats.drops[<int>DROP_TAP_HEADER], 1)
+        return False
+    if parcel.kind != SUPER_NONE:
+        bump(&lane.stats.totals[<int>TOTAL_SUPER_IN], 1)
+    return True
+
+
+cdef int tap_read(lane_t* lane, parcel_t* parcels, uint32_t polled) noexcept nogil:
+    cdef int front = VNET_HEADER if lane.offloads else 0
     cdef int count = 0
+    cdef size_t octets = 0
     cdef ssize_t size
-    while count < BATCH:
-        size = read(lane.tap, lane.frames + count * SLOT_STRIDE + HEAD_ROOM, SLOT_ROOM)
-        if size > 0:
-            bump(&lane.stats.totals[<int>TOTAL_TAP_IN], 1)
-            if size == SLOT_ROOM:
-                bump(&lane.stats.drops[<int>DROP_FRAME_OVERSIZED], 1)
-                continue
-            lengths[count] = <uint32_t>size
-            count += 1
-        elif size == 0:
+    cdef uint8_t* data
+    while count < BATCH and octets < BATCH_OCTETS:
+        data = lane.frames + count * SLOT_STRIDE + HEAD_ROOM
+        size = read(lane.tap, data - front, SLOT_ROOM + front)
+        if size > front:
+            octets += size
+            count += describe(lane, parcels + count, data, <uint32_t>(size - front))
+        elif size >= 0:
             # No frame is empty; a queue whose other end is gone reads like that.
             if polled & (EPOLLHUP | EPOLLERR):
                 lose(lane, ENODEV)
@@ -64,12 +85,22 @@ cdef int tap_read(lane_t* lane, uint32_t* lengths, uint32_t polled) noexcept nog
     return count
 
 
-cdef void tap_write(lane_t* lane, const uint8_t* data, size_t len) noexcept nogil:
+cdef void count_written(lane_t* lane, const parcel_t* parcel) noexcept nogil:
+    bump(&lane.stats.totals[<int>TOTAL_TAP_OUT], 1)
+    bump(&lane.stats.totals[<int>TOTAL_TAP_OCTETS_OUT], parcel.len)
+    if parcel.kind != SUPER_NONE:
+        bump(&lane.stats.totals[<int>TOTAL_SUPER_OUT], 1)
+
+
+cdef void tap_write(lane_t* lane, const parcel_t* parcel) noexcept nogil:
+    cdef int front = VNET_HEADER if lane.offloads else 0
     if lane.tap < 0:
         bump(&lane.stats.drops[<int>DROP_TAP_LOST], 1)
         return
-    if write(lane.tap, data, len) >= 0:
-        bump(&lane.stats.totals[<int>TOTAL_TAP_OUT], 1)
+    if front:
+        parcel_to_tap(parcel)
+    if write(lane.tap, parcel.data - front, parcel.len + front) >= 0:
+        count_written(lane, parcel)
     elif errno == EAGAIN or errno == ENOBUFS or errno == ENOMEM:
         bump(&lane.stats.drops[<int>DROP_TAP_FULL], 1)
     elif errno == EIO:

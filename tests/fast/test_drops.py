@@ -7,6 +7,7 @@ from rhp._fast import drops
 # Renaming one of these breaks somebody's dashboard: do it in the changelog's sight.
 ESP = {
     "esp-crypto-failed",
+    "lifetime-over",
     "sequence-exhausted",
     "esp-oversized",
     "esp-truncated",

@@ -14,12 +14,6 @@ OF_AN_SA = b"\x01" * 16 + bytes(12)
 BEGINNING = b"\x01" * 8 + bytes(20)
 
 
-@pytest.fixture
-def rig():
-    with Rig() as rig:
-        yield rig
-
-
 def readable(fd, seconds=0.0):
     return bool(select.select([fd], [], [], seconds)[0])
 
@@ -147,7 +141,7 @@ def test_what_found_no_room_is_told_with_a_later_packet(rig):
     told = rig.plane.poll_events(100_000)
     assert [event for event in told if event[0] in ("first-inbound", "sa-limit")] == [
         ("first-inbound", peer.spi_in),
-        ("sa-limit", used.spi_in, "exhausted"),
+        ("sa-limit", used.spi_in, "over"),
     ]
 
 
@@ -201,6 +195,20 @@ def test_a_tap_without_room_costs_frames_and_nothing_else(rig):
     rig.tap.pending()
     peer.send_frame(frame(BROADCAST, ONE))
     assert rig.tap.recv() == frame(BROADCAST, ONE)
+
+
+def test_what_the_kernel_drops_in_front_of_a_socket_is_counted():
+    with Rig(start=False) as rig:
+        rig.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        peer = rig.peer()
+        for _ in range(200):
+            peer.send_frame(frame(BROADCAST, mac(1), bytes(1000)))
+        missed = rig.count("drop-socket-full")
+        rig.plane.start()
+        assert 0 < missed < 200
+        wait_for(lambda: rig.count("esp-packets-in") == 200 - missed)
+        assert rig.count("drop-socket-full") == missed
+        assert rig.plane.lane_counters(0)["drop-socket-full"] == missed
 
 
 def test_a_peer_that_refuses_costs_packets_and_nothing_else(rig):

@@ -6,16 +6,10 @@ import socket
 from pathlib import Path
 
 import pytest
-from planes import BROADCAST, ETHERIP, Rig, frame, mac
+from planes import BROADCAST, ETHERIP, frame, mac
 
 ONE = mac(1)
 GOOD = frame(BROADCAST, ONE)
-
-
-@pytest.fixture
-def rig():
-    with Rig() as rig:
-        yield rig
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The hub on a running data plane: who gets which frame, and who does not."""
 
 import socket
+import time
 
 import pytest
 from planes import BROADCAST, TAP_MAC, Rig, frame, mac, wait_for
@@ -9,12 +10,6 @@ from scapy.layers.l2 import Dot1Q, Ether
 
 HOST, ONE, TWO, THREE = mac(0x100), mac(1), mac(2), mac(3)
 MULTICAST = bytes.fromhex("01005e000001")
-
-
-@pytest.fixture
-def rig():
-    with Rig() as rig:
-        yield rig
 
 
 def learn(rig, peer, station):
@@ -272,3 +267,43 @@ def test_ipv6_outside():
         peer.recv_frame()
         peer.send_frame(frame(BROADCAST, ONE))
         rig.tap.recv()
+
+
+ARP = bytes.fromhex("0001080006040001") + HOST + bytes((10, 0, 0, 1)) + bytes(6) + bytes((10, 0, 0, 2))
+
+
+def test_what_the_host_asked_before_there_was_a_peer_is_asked_again(rig):
+    """The host itself would wait a second before it asks again."""
+    asked = [frame(BROADCAST, HOST, ARP[:-1] + bytes((number,)), 0x0806) for number in range(3)]
+    for one in asked:
+        rig.tap.send(one)
+    rig.tap.send(frame(BROADCAST, HOST, b"nothing that is a question"))
+    rig.settle()
+    peer = rig.peer()
+    assert [peer.recv_frame() for _ in asked] == asked
+    # Once, and not for those who come later.
+    other = rig.peer()
+    rig.tap.send(asked[0])
+    assert peer.recv_frame() == other.recv_frame() == asked[0]
+    rig.settle()
+    assert peer.pending() == other.pending() == []
+
+
+def test_of_what_the_host_asked_in_vain_only_the_last_is_kept(rig):
+    asked = [frame(BROADCAST, HOST, ARP[:-1] + bytes((number,)), 0x0806) for number in range(20)]
+    for one in asked:
+        rig.tap.send(one)
+    rig.settle()
+    peer = rig.peer()
+    assert [peer.recv_frame() for _ in range(8)] == asked[-8:]
+    rig.settle()
+    assert peer.pending() == []
+
+
+def test_what_the_host_asked_long_ago_is_not_asked_again(rig):
+    rig.tap.send(frame(BROADCAST, HOST, ARP, 0x0806))
+    rig.settle()
+    time.sleep(1.1)
+    peer = rig.peer()
+    rig.settle()
+    assert peer.pending() == []

@@ -1,24 +1,22 @@
-"""Security associations on a running data plane: rekeys, paths, limits, replays, and what the control plane is told."""
+"""Security associations on a running data plane: rekeys, paths, replays, and what the control plane is told."""
 
 import itertools
 import os
+import socket
+import struct
 import threading
+import time
 
 import pytest
-from planes import BROADCAST, ETHERIP, Rig, frame, mac, wait_for
+from planes import BROADCAST, ETHERIP, TAP_MAC, Rig, frame, mac, wait_for
 
 from rhp._fast.dataplane import DataPlane, SaParams
 from rhp._fast.esp import EspOpener, EspSealer
 
+UDP_SEGMENT = 103
 HOST, ONE = mac(0x100), mac(1)
 SENT = frame(BROADCAST, HOST)
 BACK = frame(BROADCAST, ONE)
-
-
-@pytest.fixture
-def rig():
-    with Rig() as rig:
-        yield rig
 
 
 def spi_of(packet):
@@ -129,6 +127,20 @@ def test_a_peer_behind_a_new_address_is_told_once_and_not_followed(rig):
     assert peer.recv_frame() == SENT
 
 
+def test_a_peer_that_stays_elsewhere_is_told_again_after_a_while(rig):
+    peer, elsewhere = rig.peer(), rig.peer()
+    began, told = time.monotonic(), []
+    while len(told) < 2:
+        elsewhere.send_raw(peer.seal(ETHERIP + BACK))
+        rig.tap.recv()
+        time.sleep(0.1)
+        told += rig.events("nat-moved")
+        assert time.monotonic() - began < 15
+    assert time.monotonic() - began > 4.5
+    port = elsewhere.sock.getsockname()[1]
+    assert told == [("nat-moved", peer.spi_in, rig.ip, port)] * 2
+
+
 def test_a_packet_that_was_overtaken_moves_nothing(rig):
     peer, elsewhere = rig.peer(), rig.peer()
     late = peer.seal(ETHERIP + BACK)
@@ -227,20 +239,20 @@ def test_counters_of_an_sa(rig):
     assert set(peer.counters().values()) == {0}
 
 
-def test_an_sa_says_when_it_nears_its_end_and_stops_hard(rig):
+def test_a_pair_that_is_deactivated_receives_only(rig):
     peer = rig.peer()
-    first = (peer.spi_in, peer.spi_out)
-    peer.rekey(packet_limit=100)
-    for _ in range(130):
-        rig.tap.send(SENT)
-    rig.wait_count("drop-sequence-exhausted", 30)
-    packets = [peer.sock.recv(70000) for _ in range(100)]
-    assert [int.from_bytes(packet[4:8], "big") for packet in packets] == list(range(1, 101))
-    rig.settle()
-    assert peer.pending() == []
-    assert rig.events() == [("sa-limit", peer.spi_in, "sequence"), ("sa-limit", peer.spi_in, "exhausted")]
+    old, old_out = peer.sealer, peer.spi_out
+    before = peer.rekey()
     rig.plane.retire(peer.spi_in)
-    assert next_spi(rig, peer) == first[1]
+    assert next_spi(rig, peer) == old_out
+    rig.plane.deactivate(before)
+    rig.tap.send(SENT)
+    rig.wait_count("drop-no-outbound-sa", 1)
+    peer.sealer = old
+    peer.send_frame(BACK)
+    assert rig.tap.recv() == BACK
+    with pytest.raises(KeyError):
+        rig.plane.deactivate(77)
 
 
 @pytest.mark.parametrize(
@@ -385,3 +397,34 @@ def test_a_thousand_sas_come_and_go(rig):
     peer.send_frame(BACK)
     assert rig.tap.recv() == BACK
     assert next_spi(rig, peer) == peer.spi_out
+
+
+def keep_busy(rig, spi, over):
+    """Trains of forged packets, one behind the other."""
+    with socket.socket(rig.family, socket.SOCK_DGRAM) as sock:
+        forged = struct.pack("!II", spi, 1) + bytes(1400)
+        control = [(socket.SOL_UDP, UDP_SEGMENT, struct.pack("H", len(forged)))]
+        while not over.wait(0.0003):
+            for _ in range(6):
+                sock.sendmsg([forged * 44], control, 0, (rig.ip, rig.port))
+
+
+def test_a_lane_that_takes_train_after_train_knows_new_sas_at_once(rig):
+    """A peer may answer an installation before the lane has finished its turn."""
+    over = threading.Event()
+    busy = threading.Thread(target=keep_busy, args=(rig, rig.peer().spi_in, over))
+    busy.start()
+    try:
+        for _ in range(500):
+            peer = rig.peer()
+            packet = peer.seal(ETHERIP + frame(TAP_MAC, mac(1)))
+            rig.plane.retire(peer.spi_in)
+            rig.plane.install(peer.params)
+            peer.send_raw(packet)
+            peer.close()
+            rig.tap.pending()
+    finally:
+        over.set()
+        busy.join()
+    rig.settle_sockets()
+    assert rig.count("drop-unknown-spi") == 0

@@ -1,7 +1,7 @@
 """IP ports: tunnel mode behind a pseudo-MAC, selectors both ways, and ARP and ND answered for the peers."""
 
 import pytest
-from planes import ANY4, ANY6, BROADCAST, TAP_MAC, Rig, frame, mac
+from planes import ANY4, ANY6, BROADCAST, TAP_MAC, frame, mac
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import ICMPv6ND_NA, ICMPv6ND_NS, ICMPv6NDOptSrcLLAddr, IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
@@ -16,12 +16,6 @@ CLIENT = Selector("10.2.0.5", "10.2.0.5")
 LOCAL6 = Selector("2001:db8:1::", "2001:db8:1:ffff:ffff:ffff:ffff:ffff")
 REMOTE6 = Selector("2001:db8:2::", "2001:db8:2:ffff:ffff:ffff:ffff:ffff")
 NOBODY = "0.0.0.0"  # noqa: S104  # No socket is bound here.
-
-
-@pytest.fixture
-def rig():
-    with Rig() as rig:
-        yield rig
 
 
 def site(rig, pseudo=PSEUDO, local=(LOCAL, LOCAL6), remote=(REMOTE, REMOTE6), **port):

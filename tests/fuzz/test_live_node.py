@@ -9,6 +9,7 @@ import pytest
 from rhp.lab.frames import ETH_P_IP, FrameSocket
 from rhp.lab.pair import CONNECTION
 from rhp.lab.ping import ping
+from rhp.lab.process import wait_until
 from rhp.lab.strangers import MARKER, datagrams
 
 pytestmark = pytest.mark.netns
@@ -78,7 +79,7 @@ class Unharmed:
 
     def __exit__(self, kind, *_):
         if kind is None:
-            assert read_by_node(self._nodes.b) - self._read > 0.9 * COUNT
+            wait_until(lambda: read_by_node(self._nodes.b) - self._read > 0.9 * COUNT, 20, "the node reading it")
             unharmed(self._nodes, self._memory)
 
 

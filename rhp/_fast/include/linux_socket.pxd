@@ -12,6 +12,7 @@ cdef extern from "sys/socket.h" nogil:
         SOL_SOCKET
         MSG_DONTWAIT
         MSG_TRUNC
+        SO_MEMINFO
         SO_ATTACH_FILTER
         SO_ATTACH_REUSEPORT_CBPF
     struct sockaddr:
@@ -37,7 +38,9 @@ cdef extern from "sys/socket.h" nogil:
     size_t CMSG_LEN(size_t length)
     size_t CMSG_SPACE(size_t length)
     int setsockopt(int fd, int level, int name, const void* value, socklen_t length)
+    int getsockopt(int fd, int level, int name, void* value, socklen_t* length)
     int getsockname(int fd, sockaddr* address, socklen_t* length)
+    ssize_t sendmsg(int fd, const msghdr* message, int flags)
     int sendmmsg(int fd, mmsghdr* messages, unsigned int count, int flags)
     int recvmmsg(int fd, mmsghdr* messages, unsigned int count, int flags, void* timeout)
 
@@ -46,7 +49,10 @@ cdef extern from "netinet/in.h" nogil:
         IPPROTO_IP
         IPPROTO_IPV6
         IP_PKTINFO
+        IP_MTU_DISCOVER
+        IP_PMTUDISC_PROBE
         IPV6_PKTINFO
+        IPV6_MTU_DISCOVER
         IPV6_RECVPKTINFO
     struct in_addr:
         uint32_t s_addr
@@ -70,6 +76,17 @@ cdef extern from "netinet/in.h" nogil:
         in6_addr ipi6_addr
         unsigned int ipi6_ifindex
 
+cdef extern from "netinet/udp.h" nogil:
+    enum:
+        SOL_UDP
+        UDP_SEGMENT
+        UDP_GRO
+
+cdef extern from "linux/sock_diag.h" nogil:
+    enum:
+        SK_MEMINFO_DROPS
+        SK_MEMINFO_VARS
+
 cdef extern from "arpa/inet.h" nogil:
     int inet_pton(int family, const char* text, void* address)
     const char* inet_ntop(int family, const void* address, char* text, socklen_t size)
@@ -92,9 +109,13 @@ cdef extern from "linux/filter.h" nogil:
         BPF_IND
         BPF_MSH
         BPF_ALU
+        BPF_ADD
+        BPF_AND
+        BPF_LEN
         BPF_MOD
         BPF_JMP
         BPF_JEQ
+        BPF_JGE
         BPF_K
         BPF_A
         BPF_RET

@@ -3,9 +3,23 @@
 from libc.stdint cimport uint32_t, uint64_t
 from posix.time cimport timespec
 
+cdef extern from "sched.h" nogil:
+    enum:
+        CPU_SETSIZE
+    ctypedef struct cpu_set_t:
+        pass
+    void CPU_ZERO(cpu_set_t* cpus)
+    void CPU_SET(int cpu, cpu_set_t* cpus)
+    int sched_yield()
+
 cdef extern from "pthread.h" nogil:
     ctypedef unsigned long pthread_t
-    ctypedef struct pthread_attr_t
+    ctypedef struct pthread_attr_t:
+        pass
+    int pthread_attr_init(pthread_attr_t* attributes)
+    int pthread_attr_destroy(pthread_attr_t* attributes)
+    int pthread_attr_setaffinity_np(pthread_attr_t* attributes, size_t size, const cpu_set_t* cpus)
+    int pthread_getcpuclockid(pthread_t thread, int* clock)
     int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*) noexcept, void* data)
     int pthread_join(pthread_t thread, void** result)
     int pthread_setname_np(pthread_t thread, const char* name)
@@ -17,9 +31,6 @@ cdef extern from "signal.h" nogil:
         SIG_SETMASK
     int sigfillset(sigset_t* signals)
     int pthread_sigmask(int how, const sigset_t* wanted, sigset_t* before)
-
-cdef extern from "sched.h" nogil:
-    int sched_yield()
 
 cdef extern from "sys/mman.h" nogil:
     enum:

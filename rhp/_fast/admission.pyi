@@ -1,0 +1,1 @@
+COUNTS: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""What is fuzzed, in C: each module has one function that takes any octets, and its address as `entry`."""
