@@ -1,19 +1,20 @@
 """The registries of algorithms: what exists here, by number and by name in swanctl's notation.
 
 Sizes are in octets unless the name says bits. What is offered by default is a decision of its own and stands in
-`proposal.py`. Numbers are those of the IKEv2 registry (RFC 7296 section 3.3.2 and its successors).
+`proposal.py`. Numbers are those of the IKEv2 registry (RFC 7296 section 3.3.2 and its successors). Every algorithm
+exists once, here, so it is compared and hashed by its identity.
 """
 
 from __future__ import annotations
 
-import hmac
 from dataclasses import dataclass
 
+from rhp._fast import prf as fast
 from rhp.crypto.errors import UnknownAlgorithm
 from rhp.wire.iana import Encr, Integ, KeMethod, PrfId
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Encryption:
     """An encryption algorithm with one key length; shared by IKE and ESP.
 
@@ -48,42 +49,36 @@ class Encryption:
         return None if self.id in _FIXED_KEY_IDS else self.key_bits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Integrity:
-    """An HMAC cut to `icv_bytes`; `hash` is hashlib's name of the hash (RFC 2404, RFC 4868)."""
+    """An HMAC cut to `icv_bytes` (RFC 2404, RFC 4868); `prf_id` is the pseudo-random function that it is uncut."""
 
     name: str
     id: int
     key_bytes: int
     icv_bytes: int
-    hash: str
+    prf_id: PrfId
 
     def tag(self, key: bytes, data: bytes) -> bytes:
         """Return the integrity check value of `data`, `icv_bytes` long."""
-        return hmac.digest(key, data, self.hash)[: self.icv_bytes]
+        return fast.prf(self.prf_id, key, data)[: self.icv_bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Prf:
     """A pseudo-random function: an HMAC with its whole output, which is also its preferred key size."""
 
     name: str
     id: int
     output_bytes: int
-    hash: str
 
     def prf(self, key: bytes, data: bytes) -> bytes:
         """Return `prf(key, data)`, `output_bytes` long."""
-        return hmac.digest(key, data, self.hash)
+        return fast.prf(self.id, key, data)
 
     def prf_plus(self, key: bytes, seed: bytes, length: int) -> bytes:
         """Return the first `length` octets of `prf+(key, seed)` (RFC 7296 section 2.13); ValueError past 255 rounds."""
-        if length > 255 * self.output_bytes:
-            raise ValueError("prf+ is not defined for more than 255 rounds")
-        blocks = [b""]
-        for counter in range(1, -(-length // self.output_bytes) + 1):
-            blocks.append(hmac.digest(key, blocks[-1] + seed + bytes((counter,)), self.hash))
-        return b"".join(blocks)[:length]
+        return fast.prf_plus(self.id, key, seed, length)
 
 
 _FIXED_KEY_IDS = frozenset({Encr.TRIPLE_DES, Encr.CHACHA20_POLY1305})
@@ -110,18 +105,18 @@ ENCRYPTIONS = _encryptions()
 """Every encryption algorithm implemented, legacy ones included."""
 
 INTEGRITIES = (
-    Integrity("sha256", Integ.HMAC_SHA2_256_128, 32, 16, "sha256"),
-    Integrity("sha384", Integ.HMAC_SHA2_384_192, 48, 24, "sha384"),
-    Integrity("sha512", Integ.HMAC_SHA2_512_256, 64, 32, "sha512"),
-    Integrity("sha1", Integ.HMAC_SHA1_96, 20, 12, "sha1"),
+    Integrity("sha256", Integ.HMAC_SHA2_256_128, 32, 16, PrfId.HMAC_SHA2_256),
+    Integrity("sha384", Integ.HMAC_SHA2_384_192, 48, 24, PrfId.HMAC_SHA2_384),
+    Integrity("sha512", Integ.HMAC_SHA2_512_256, 64, 32, PrfId.HMAC_SHA2_512),
+    Integrity("sha1", Integ.HMAC_SHA1_96, 20, 12, PrfId.HMAC_SHA1),
 )
 """Every integrity algorithm implemented."""
 
 PRFS = (
-    Prf("prfsha256", PrfId.HMAC_SHA2_256, 32, "sha256"),
-    Prf("prfsha384", PrfId.HMAC_SHA2_384, 48, "sha384"),
-    Prf("prfsha512", PrfId.HMAC_SHA2_512, 64, "sha512"),
-    Prf("prfsha1", PrfId.HMAC_SHA1, 20, "sha1"),
+    Prf("prfsha256", PrfId.HMAC_SHA2_256, 32),
+    Prf("prfsha384", PrfId.HMAC_SHA2_384, 48),
+    Prf("prfsha512", PrfId.HMAC_SHA2_512, 64),
+    Prf("prfsha1", PrfId.HMAC_SHA1, 20),
 )
 """Every pseudo-random function implemented."""
 
@@ -139,8 +134,13 @@ KEY_EXCHANGES: dict[str, int] = {
     "modp4096": KeMethod.MODP_4096,
     "modp1024": KeMethod.MODP_1024,
     "modp1536": KeMethod.MODP_1536,
+    "mlkem768": KeMethod.ML_KEM_768,
+    "mlkem1024": KeMethod.ML_KEM_1024,
 }
 """Every key exchange method implemented, swanctl's name to its number."""
+
+ADDITIONAL_ONLY = frozenset({KeMethod.ML_KEM_768, KeMethod.ML_KEM_1024})
+"""Methods whose values are too long for IKE_SA_INIT, which cannot be fragmented; they come second (RFC 9370)."""
 
 KEY_EXCHANGE_NAMES = {number: name for name, number in KEY_EXCHANGES.items()}
 """The same the other way round."""

@@ -158,6 +158,10 @@ class IkeCipher:
         """Return the length of the sealed body, IV to ICV, of `plain_len` octets of inner payloads."""
         return self._fixed + plain_len + 1 + -(plain_len + 1) % self._block_bytes
 
+    def room(self, body_length: int) -> int:
+        """Return how many octets of inner payloads a sealed body of at most `body_length` holds."""
+        return (body_length - self._fixed) // self._block_bytes * self._block_bytes - 1
+
     def seal(self, prefix: bytes, plaintext: bytes) -> bytes:
         """Return the body (IV, ciphertext, ICV); `prefix` is the message up to it, with its final lengths."""
         padding = -(len(plaintext) + 1) % self._block_bytes

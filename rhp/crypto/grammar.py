@@ -3,6 +3,9 @@
     IKE   aes128gcm16-prfsha256-x25519        aes256-aes128-sha256-modp2048
     ESP   aes128gcm16-x25519-esn              chacha20poly1305        aes128ctr-sha256-noesn
 
+"ke1_mlkem768" to "ke7_..." are additional key exchanges (RFC 9370), one for each number; with "ke1_none" the first one
+may be left out: "aes256gcm16-prfsha384-x25519-ke1_mlkem768-ke1_none".
+
 Without a PRF an IKE proposal takes the hashes of its integrity algorithms. Without "esn" or "noesn" an ESP proposal
 offers both. "modpnone" makes an ESP proposal's key exchange optional.
 """
@@ -12,15 +15,37 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TypeVar
 
-from rhp.crypto.algorithms import ENCRYPTIONS, INTEGRITIES, KEY_EXCHANGES, PRFS, Encryption, Integrity, Prf
-from rhp.crypto.choices import NO_KEY_EXCHANGE, EspProposal, IkeProposal
+from rhp.crypto.algorithms import (
+    ADDITIONAL_ONLY,
+    ENCRYPTIONS,
+    INTEGRITIES,
+    KEY_EXCHANGES,
+    PRFS,
+    Encryption,
+    Integrity,
+    Prf,
+)
+from rhp.crypto.choices import ADDITIONAL_TYPES, NO_KEY_EXCHANGE, Additional, EspProposal, IkeProposal
 
 _T = TypeVar("_T")
 
 _ENCRYPTION_TOKENS = {item.name: item for item in ENCRYPTIONS}
 _INTEGRITY_TOKENS = {item.name: item for item in INTEGRITIES}
 _PRF_TOKENS = {item.name: item for item in PRFS}
-_KEY_EXCHANGE_TOKENS = {**KEY_EXCHANGES, "modpnone": NO_KEY_EXCHANGE}
+_KEY_EXCHANGE_TOKENS = {
+    **{name: method for name, method in KEY_EXCHANGES.items() if method not in ADDITIONAL_ONLY},
+    "modpnone": NO_KEY_EXCHANGE,
+}
+_ADDITIONAL_TOKENS = {
+    f"ke{number}_{name}": (number, method)
+    for number in range(1, len(ADDITIONAL_TYPES) + 1)
+    for name, method in (*KEY_EXCHANGES.items(), ("none", NO_KEY_EXCHANGE))
+}
+_LARGE = {
+    name: f'is too long for IKE_SA_INIT; write "x25519-ke1_{name}", which makes it the second key exchange'
+    for name, method in KEY_EXCHANGES.items()
+    if method in ADDITIONAL_ONLY
+}
 _ESN_TOKENS = {"esn": True, "noesn": False}
 _ALIASES = {
     "aes": "aes128",
@@ -54,11 +79,12 @@ class _Tokens:
         self.integrities: list[Integrity] = []
         self.prfs: list[Prf] = []
         self.key_exchanges: list[int] = []
+        self.rounds: dict[int, list[int]] = {}
         self.esn: list[bool] = []
         self.warnings: list[str] = []
         problems = []
         for raw in text.strip().lower().split("-"):
-            token = _ALIASES.get(raw, raw)
+            token = _alias(raw)
             if token in foreign:
                 problems.append(f'"{raw}" {foreign[token]}')
             elif not self._sort(token):
@@ -79,9 +105,25 @@ class _Tokens:
             _append(self.key_exchanges, _KEY_EXCHANGE_TOKENS[token])
         elif token in _ESN_TOKENS:
             _append(self.esn, _ESN_TOKENS[token])
+        elif token in _ADDITIONAL_TOKENS:
+            number, method = _ADDITIONAL_TOKENS[token]
+            _append(self.rounds.setdefault(number, []), method)
         else:
             return False
         return True
+
+    def additional(self) -> Additional:
+        """The choices for each additional key exchange; checks that there is a first one for them to add to."""
+        if not self.rounds:
+            return ()
+        if not any(self.key_exchanges):
+            raise ValueError('an additional key exchange needs a first one before it, such as "x25519"')
+        if NO_KEY_EXCHANGE in self.key_exchanges:
+            raise ValueError('"modpnone" cannot share a proposal with additional key exchanges; write two proposals')
+        for number, choices in self.rounds.items():
+            if choices == self.key_exchanges[:1] and len(self.key_exchanges) == 1:
+                raise ValueError(f'"ke{number}_" repeats the first key exchange; each has to be another one')
+        return tuple(tuple(self.rounds.get(number, ())) for number in range(1, max(self.rounds) + 1))
 
     def require_ciphers(self, advice: str) -> None:
         """Check that encryption and integrity fit each other.
@@ -104,13 +146,22 @@ class _Tokens:
             raise ValueError(f'"{other[0]}" needs an integrity algorithm, such as "sha256"')
 
 
+def _alias(token: str) -> str:
+    """The token's usual spelling, within an additional key exchange, too."""
+    head, mark, name = token.partition("_")
+    if mark and head.startswith("ke"):
+        return f"{head}_{_ALIASES.get(name, name)}"
+    return _ALIASES.get(token, token)
+
+
 def _append(items: list[_T], item: _T) -> None:
     if item not in items:
         items.append(item)
 
 
 def _unknown(token: str, foreign: dict[str, str]) -> str:
-    known = [*_ENCRYPTION_TOKENS, *_INTEGRITY_TOKENS, *_PRF_TOKENS, *_KEY_EXCHANGE_TOKENS, *_ESN_TOKENS, *_ALIASES]
+    known = [*_ENCRYPTION_TOKENS, *_INTEGRITY_TOKENS, *_PRF_TOKENS, *_KEY_EXCHANGE_TOKENS, *_ESN_TOKENS]
+    known += [*_ADDITIONAL_TOKENS, *_ALIASES]
     usable = [name for name in known if _ALIASES.get(name, name) not in foreign]
     near = get_close_matches(token, usable, 1, 0.5)
     hint = f'; did you mean "{near[0]}"?' if near else '; write for example "aes128gcm16"'
@@ -123,8 +174,9 @@ _FOREIGN_TO_IKE = {
     "esn": "belongs to ESP proposals",
     "noesn": "belongs to ESP proposals",
     "modpnone": "belongs to ESP proposals: an IKE SA always makes a key exchange",
+    **_LARGE,
 }
-_FOREIGN_TO_ESP = dict.fromkeys(_PRF_TOKENS, "belongs to IKE proposals: ESP uses the IKE SA's PRF")
+_FOREIGN_TO_ESP = {**dict.fromkeys(_PRF_TOKENS, "belongs to IKE proposals: ESP uses the IKE SA's PRF"), **_LARGE}
 
 
 def parse_ike_proposal(text: str) -> IkeProposal:
@@ -143,6 +195,7 @@ def parse_ike_proposal(text: str) -> IkeProposal:
         tuple(tokens.prfs),
         tuple(tokens.key_exchanges),
         tuple(tokens.warnings),
+        tokens.additional(),
     )
 
 
@@ -156,4 +209,5 @@ def parse_esp_proposal(text: str) -> EspProposal:
         tuple(tokens.key_exchanges),
         tuple(tokens.esn) or (True, False),
         tuple(tokens.warnings),
+        tokens.additional(),
     )

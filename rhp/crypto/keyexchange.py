@@ -1,9 +1,15 @@
 """Key exchange: an ephemeral key pair, and the secret it shares with the peer's public value.
 
+Who begins makes a key pair (`start`), sends its public value and takes the peer's into it (`agree`); the other side
+does both at once (`respond`). For most methods the two sides do the same. ML-KEM (FIPS 203) is a key encapsulation: the
+initiator's public value is an encapsulation key, and the answer is a ciphertext that only its owner can open. A
+ciphertext that was tampered with opens to another secret, not to an error, so it shows with the next message's seal.
+
 Public values travel as the KE payload wants them: X25519 and X448 as 32 and 56 octets (RFC 8031), curves as x and y
-without a leading octet (RFC 5903, RFC 6954), MODP as a number padded to the prime's length (RFC 7296 section 3.4).
-Every peer value is checked before it is used: a point must lie on its curve, an X25519 result must not be zero, a
-MODP value lies strictly between 1 and p - 1 (RFC 6989).
+without a leading octet (RFC 5903, RFC 6954), MODP as a number padded to the prime's length (RFC 7296 section 3.4),
+ML-KEM's as FIPS 203 encodes them. Every peer value is checked before it is used: a point must lie on its curve, an
+X25519 result must not be zero, a MODP value lies strictly between 1 and p - 1 (RFC 6989), an encapsulation key has
+its length and coefficients below q (FIPS 203 section 7.2), a ciphertext its length.
 """
 
 from __future__ import annotations
@@ -11,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, mlkem
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
@@ -100,6 +106,34 @@ class _Modp:
             raise KeyExchangeFailed("the peer's MODP value is not between 1 and p - 1") from None
 
 
+class _MlKem768:
+    method = int(KeMethod.ML_KEM_768)
+
+    def __init__(self) -> None:
+        self._private = mlkem.MLKEM768PrivateKey.generate()
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def agree(self, peer_public: bytes) -> Secret:
+        try:
+            return Secret(self._private.decapsulate(peer_public))
+        except ValueError:
+            raise KeyExchangeFailed("the peer's ML-KEM-768 ciphertext has a wrong length") from None
+
+
+class _MlKem1024:
+    method = int(KeMethod.ML_KEM_1024)
+
+    def __init__(self) -> None:
+        self._private = mlkem.MLKEM1024PrivateKey.generate()
+        self.public = self._private.public_key().public_bytes_raw()
+
+    def agree(self, peer_public: bytes) -> Secret:
+        try:
+            return Secret(self._private.decapsulate(peer_public))
+        except ValueError:
+            raise KeyExchangeFailed("the peer's ML-KEM-1024 ciphertext has a wrong length") from None
+
+
 _CURVES: dict[int, ec.EllipticCurve] = {
     KeMethod.ECP_256: ec.SECP256R1(),
     KeMethod.ECP_384: ec.SECP384R1(),
@@ -122,9 +156,21 @@ def _modp_starter(method: int) -> Callable[[], KeyExchange]:
 _STARTERS: dict[int, Callable[[], KeyExchange]] = {
     KeMethod.X25519: _X25519,
     KeMethod.X448: _X448,
+    KeMethod.ML_KEM_768: _MlKem768,
+    KeMethod.ML_KEM_1024: _MlKem1024,
     **{int(method): _curve_starter(int(method), curve) for method, curve in _CURVES.items()},
     **{int(method): _modp_starter(int(method)) for method in _MODP},
 }
+
+_ENCAPSULATIONS: dict[int, type[mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicKey]] = {
+    KeMethod.ML_KEM_768: mlkem.MLKEM768PublicKey,
+    KeMethod.ML_KEM_1024: mlkem.MLKEM1024PublicKey,
+}
+
+
+def implemented(method: int) -> bool:
+    """Return whether there is such a method here."""
+    return method in _STARTERS
 
 
 def start(method: int) -> KeyExchange:
@@ -133,3 +179,19 @@ def start(method: int) -> KeyExchange:
     if starter is None:
         raise KeyExchangeFailed(f"key exchange method {method} is not implemented")
     return starter()
+
+
+def respond(method: int, peer_public: bytes) -> tuple[bytes, Secret]:
+    """Answer the public value of who began: our own public value and the shared secret.
+
+    Raises `KeyExchangeFailed` for a method that is not implemented, or a malformed or unsafe public value.
+    """
+    encapsulation = _ENCAPSULATIONS.get(method)
+    if encapsulation is None:
+        own = start(method)
+        return own.public, own.agree(peer_public)
+    try:
+        shared, ciphertext = encapsulation.from_public_bytes(peer_public).encapsulate()
+    except ValueError:
+        raise KeyExchangeFailed("the peer's ML-KEM encapsulation key is malformed") from None
+    return ciphertext, Secret(shared)

@@ -4,27 +4,47 @@ The chooser's own order decides among everything offered, whatever the order and
 proposal one transform of every type in it is taken, so a proposal with a type that we do not know is not acceptable
 as a whole, while an unknown transform, or one with a key length that its algorithm does not have, only takes itself
 out of the running.
+
+An additional key exchange (RFC 9370) that one side does not know fits only where the other accepts NONE. No method is
+taken twice. Of several proposals the one with the most key exchanges is preferred: one that is left out is a fallback.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from typing import Concatenate, ParamSpec, TypeVar
 
 from rhp.crypto.algorithms import ENCRYPTIONS, INTEGRITIES, PRFS, Encryption, Integrity
-from rhp.crypto.choices import NO_KEY_EXCHANGE, EspProposal, IkeProposal, key_exchange_name
+from rhp.crypto.choices import (
+    ADDITIONAL_TYPES,
+    KEY_EXCHANGE_TYPES,
+    NO_KEY_EXCHANGE,
+    Additional,
+    EspProposal,
+    IkeProposal,
+    key_exchange_name,
+    round_name,
+)
 from rhp.crypto.errors import NoProposalChosen
-from rhp.crypto.suite import EspSuite, IkeSuite
+from rhp.crypto.suite import EspSuite, IkeSuite, Rounds
 from rhp.wire.iana import Protocol, TransformType
 from rhp.wire.sa import SA, Proposal, Transform
 
 _Key = tuple[int, int | None]
 _Types = dict[int, set[_Key]]
+_Own = TypeVar("_Own")
+_Suite = TypeVar("_Suite")
+_P = ParamSpec("_P")
+_Settle = Callable[Concatenate[_Own, tuple[Transform, ...], _P], _Suite]
 
-_IKE_TYPES = frozenset({TransformType.ENCR, TransformType.PRF, TransformType.INTEG, TransformType.KE})
-_ESP_TYPES = frozenset({TransformType.ENCR, TransformType.INTEG, TransformType.KE, TransformType.ESN})
+_IKE_TYPES = KEY_EXCHANGE_TYPES | {TransformType.ENCR, TransformType.PRF, TransformType.INTEG}
+_ESP_TYPES = KEY_EXCHANGE_TYPES | {TransformType.ENCR, TransformType.INTEG, TransformType.ESN}
 _NONE: _Key = (0, None)
 _LOWEST_SPI = 256
 _MOST_NAMES = 40
+_REMEMBERED = 256
+_USUAL = 32
 _NAMES: dict[int, dict[_Key, str]] = {
     TransformType.ENCR: {(item.id, item.key_length): item.name for item in ENCRYPTIONS},
     TransformType.INTEG: {(item.id, None): item.name for item in INTEGRITIES},
@@ -41,16 +61,17 @@ def choose_ike(
     `sent_key_exchange` is the method of the KE payload that came along: if it is acceptable with the cipher chosen it
     is taken, which spares the INVALID_KE_PAYLOAD round trip; without it our own order decides alone.
     """
-    candidates = [(item, _by_type(item)) for item in offered.proposals if item.protocol == Protocol.IKE]
+    candidates = [item for item in offered.proposals if item.protocol == Protocol.IKE]
     for own in configured:
-        found: list[tuple[int, int, IkeSuite]] = []
-        for proposal, types in candidates:
-            suite = _ike_suite(own, types, sent_key_exchange)
+        found: list[tuple[tuple[int, int, int], IkeSuite]] = []
+        for proposal in candidates:
+            suite = _ike_suite(own, proposal.transforms, sent_key_exchange)
             if suite is not None:
-                found.append((own.encryptions.index(suite.encryption), proposal.number, suite))
+                rank = -len(suite.rounds), own.encryptions.index(suite.encryption), proposal.number
+                found.append((rank, suite))
         if found:
-            _, number, suite = min(found, key=lambda item: item[:2])
-            return number, suite
+            rank, suite = min(found, key=lambda item: item[0])
+            return rank[2], suite
     raise NoProposalChosen(_nothing(offered, [own.name for own in configured]))
 
 
@@ -62,16 +83,17 @@ def choose_esp(
     Within IKE_AUTH `with_key_exchange` is False: key exchange transforms are ignored on both sides (RFC 7296 section
     1.2).
     """
-    candidates = [(item, _by_type(item)) for item in offered.proposals if _is_esp(item)]
+    candidates = [item for item in offered.proposals if _is_esp(item)]
     for own in configured:
-        found: list[tuple[int, int, bytes, EspSuite]] = []
-        for proposal, types in candidates:
-            suite = _esp_suite(own, types, with_key_exchange, sent_key_exchange)
+        found: list[tuple[tuple[int, int, int], bytes, EspSuite]] = []
+        for proposal in candidates:
+            suite = _esp_suite(own, proposal.transforms, with_key_exchange, sent_key_exchange)
             if suite is not None:
-                found.append((own.encryptions.index(suite.encryption), proposal.number, proposal.spi, suite))
+                rank = -len(suite.rounds), own.encryptions.index(suite.encryption), proposal.number
+                found.append((rank, proposal.spi, suite))
         if found:
-            _, number, spi, suite = min(found, key=lambda item: item[:2])
-            return number, spi, suite
+            rank, spi, suite = min(found, key=lambda item: item[0])
+            return rank[2], spi, suite
     raise NoProposalChosen(_nothing(offered, [own.name for own in configured]))
 
 
@@ -82,9 +104,8 @@ def accept_ike(chosen: SA, configured: Sequence[IkeProposal]) -> IkeSuite:
     """
     proposal = _only(chosen)
     if proposal.protocol == Protocol.IKE:
-        types = _by_type(proposal)
         for own in configured:
-            suite = _ike_suite(own, types, None)
+            suite = _ike_suite(own, proposal.transforms, None)
             if suite is not None:
                 return suite
     raise NoProposalChosen(f"the peer chose {describe(proposal)}, which was not offered")
@@ -94,9 +115,8 @@ def accept_esp(chosen: SA, configured: Sequence[EspProposal], with_key_exchange:
     """Return the responder's SPI and the suite; raises `NoProposalChosen` unless it is exactly one that we offered."""
     proposal = _only(chosen)
     if _is_esp(proposal):
-        types = _by_type(proposal)
         for own in configured:
-            suite = _esp_suite(own, types, with_key_exchange, None)
+            suite = _esp_suite(own, proposal.transforms, with_key_exchange, None)
             if suite is not None:
                 return proposal.spi, suite
     raise NoProposalChosen(f"the peer chose {describe(proposal)}, which was not offered")
@@ -113,6 +133,8 @@ def describe(proposal: Proposal) -> str:
 def _transform_name(transform: Transform) -> str:
     if transform.type == TransformType.KE:
         return key_exchange_name(transform.id)
+    if transform.type in ADDITIONAL_TYPES:
+        return round_name(transform.type - TransformType.ADDKE1 + 1, transform.id)
     name = _NAMES.get(transform.type, {}).get((transform.id, transform.key_length))
     size = "" if transform.key_length is None else f"/{transform.key_length}"
     return name or f"transform{int(transform.type)}:{int(transform.id)}{size}"
@@ -123,9 +145,9 @@ def _nothing(offered: SA, own: Iterable[str]) -> str:
     return f"the peer offers {offers}; configured is {', '.join(own)}"
 
 
-def _by_type(proposal: Proposal) -> _Types:
+def _by_type(transforms: Iterable[Transform]) -> _Types:
     types: _Types = {}
-    for item in proposal.transforms:
+    for item in transforms:
         keys = types.setdefault(item.type, set())
         # A transform with an attribute that we do not know is not acceptable (RFC 7296 section 3.3.6).
         if not item.unknown:
@@ -164,6 +186,24 @@ def _first_method(own: Sequence[int], offered: set[_Key], sent: int | None) -> i
     return next((method for method in own if (method, None) in offered), None)
 
 
+def _additional(own: Additional, types: _Types, first: int) -> Rounds | None:
+    """The additional key exchanges beside the method `first`, or None when one does not fit."""
+    used, found = {first}, []
+    for number, kind in enumerate(ADDITIONAL_TYPES, 1):
+        choices = own[number - 1] if number <= len(own) else ()
+        if kind not in types:
+            if choices and NO_KEY_EXCHANGE not in choices:
+                return None
+            continue
+        free = (method for method in choices or (NO_KEY_EXCHANGE,) if method not in used or method == NO_KEY_EXCHANGE)
+        chosen = next((method for method in free if (method, None) in types[kind]), None)
+        if chosen is None:
+            return None
+        used.add(chosen)
+        found.append((number, chosen))
+    return tuple(found)
+
+
 def _integrity_fits(cipher: Encryption, own: Iterable[Integrity], types: _Types) -> tuple[bool, Integrity | None]:
     """Whether integrity can be settled, and how: an AEAD takes none, which an offer says by silence or by NONE."""
     offered = types.get(TransformType.INTEG, set())
@@ -173,7 +213,19 @@ def _integrity_fits(cipher: Encryption, own: Iterable[Integrity], types: _Types)
     return found is not None, found
 
 
-def _ike_suite(own: IkeProposal, types: _Types, sent: int | None) -> IkeSuite | None:
+def _remembered(settle: _Settle[_Own, _P, _Suite]) -> _Settle[_Own, _P, _Suite]:
+    """Peers of one kind offer the same, so most have been answered before; a long offer is not worth the memory."""
+    known = lru_cache(_REMEMBERED)(settle)
+
+    def look(own: _Own, offered: tuple[Transform, ...], /, *more: _P.args, **named: _P.kwargs) -> _Suite:
+        return (known if len(offered) <= _USUAL else settle)(own, offered, *more, **named)
+
+    return look
+
+
+@_remembered
+def _ike_suite(own: IkeProposal, offered: tuple[Transform, ...], sent: int | None) -> IkeSuite | None:
+    types = _by_type(offered)
     if not types.keys() <= _IKE_TYPES:
         return None
     cipher = _first_cipher(own.encryptions, types.get(TransformType.ENCR, set()))
@@ -182,11 +234,16 @@ def _ike_suite(own: IkeProposal, types: _Types, sent: int | None) -> IkeSuite | 
     prf = next((item for item in own.prfs if (item.id, None) in prfs), None)
     if cipher is None or method is None or prf is None:
         return None
+    rounds = _additional(own.additional, types, method)
     fits, mac = _integrity_fits(cipher, own.integrities, types)
-    return IkeSuite(cipher, mac, prf, method) if fits else None
+    return IkeSuite(cipher, mac, prf, method, rounds) if fits and rounds is not None else None
 
 
-def _esp_suite(own: EspProposal, types: _Types, with_key_exchange: bool, sent: int | None) -> EspSuite | None:
+@_remembered
+def _esp_suite(
+    own: EspProposal, offered: tuple[Transform, ...], with_key_exchange: bool, sent: int | None
+) -> EspSuite | None:
+    types = _by_type(offered)
     if not types.keys() <= _ESP_TYPES:
         return None
     cipher = _first_cipher(own.encryptions, types.get(TransformType.ENCR, set()))
@@ -196,7 +253,10 @@ def _esp_suite(own: EspProposal, types: _Types, with_key_exchange: bool, sent: i
     method: int | None = NO_KEY_EXCHANGE
     if with_key_exchange:
         method = _first_method(own.key_exchanges or (NO_KEY_EXCHANGE,), types.get(TransformType.KE, {_NONE}), sent)
-    if cipher is None or esn is None or method is None:
+    rounds: Rounds | None = ()
+    if with_key_exchange and method is not None:
+        rounds = _additional(own.additional, types, method)
+    if cipher is None or esn is None or method is None or rounds is None:
         return None
     fits, mac = _integrity_fits(cipher, own.integrities, types)
-    return EspSuite(cipher, mac, esn, method or None) if fits else None
+    return EspSuite(cipher, mac, esn, method or None, rounds) if fits else None

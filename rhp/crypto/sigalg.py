@@ -9,6 +9,7 @@ whose two hashes agree.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from rhp.crypto import der
@@ -36,6 +37,8 @@ _MGF1 = "1.2.840.113549.1.1.8"
 _SALT_BYTES = {int(HashAlgorithm.SHA2_256): 32, int(HashAlgorithm.SHA2_384): 48, int(HashAlgorithm.SHA2_512): 64}
 _NULL = der.encode(der.NULL)
 _EXPLICIT = 0xA0
+_KEPT = 64
+"""There are about a dozen identifiers, and each handshake reads one and writes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class SignatureAlgorithm:
     salt_bytes: int = 0
 
 
+@lru_cache(_KEPT)
 def encode_algorithm(scheme: Scheme, hash_number: int) -> bytes:
     """Return the AlgorithmIdentifier in DER.
 
@@ -70,6 +74,7 @@ def _encode_pss(hash_number: int) -> bytes:
     return der.encode(der.SEQUENCE, der.encode_oid(_PSS), parameters)
 
 
+@lru_cache(_KEPT)
 def decode_algorithm(data: bytes) -> SignatureAlgorithm:
     """Return what an AlgorithmIdentifier names; ValueError when it is malformed or none of ours."""
     parts = der.read_all(der.expect(data, der.SEQUENCE))

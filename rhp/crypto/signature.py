@@ -23,7 +23,7 @@ SUPPORTED_HASHES = frozenset(
     int(number)
     for number in (HashAlgorithm.SHA2_256, HashAlgorithm.SHA2_384, HashAlgorithm.SHA2_512, HashAlgorithm.IDENTITY)
 )
-"""Hash algorithm numbers to announce; SHA-1 is not among them (RFC 8247 section 4)."""
+"""Hash algorithm numbers to announce; SHA-1 is not among them (RFC 8247 section 3.2)."""
 
 MINIMUM_RSA_BITS = 2048
 """Smaller RSA keys are refused."""

@@ -6,6 +6,7 @@ import re
 import warnings
 from datetime import datetime
 from ipaddress import ip_address
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -27,6 +28,7 @@ UNREADABLE = (
 )
 """Everything the library raises for a malformed certificate, here or in its lazy parts; only some are ValueErrors."""
 
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 _PEM_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 
 
@@ -68,7 +70,13 @@ def identity_in_certificate(der: bytes, identity: Identity) -> bool:
 
 def speaks_for(certificate: x509.Certificate, identity: Identity) -> bool:
     """Whether the subject or a subjectAltName of the certificate is this identity; ValueError when it is malformed."""
-    return any(same_identity(name, identity) for name in _identities(certificate))
+    if identity.id_type == IdType.DER_ASN1_DN:
+        names = _subject(certificate)
+    elif identity.id_type == IdType.KEY_ID:
+        names = _key_identifier(certificate)
+    else:
+        names = _alternative_names(certificate)
+    return any(same_identity(name, identity) for name in names)
 
 
 def certificate_subject(der: bytes) -> Identity:
@@ -98,9 +106,9 @@ def certificate_is_ca(der: bytes) -> bool:
     An old root without basicConstraints counts when it is its own issuer.
     """
     certificate = load_certificate(der)
-    for item in read_extensions(certificate):
-        if isinstance(item.value, x509.BasicConstraints):
-            return item.value.ca
+    constraints = extension(certificate, x509.BasicConstraints)
+    if constraints is not None:
+        return constraints.ca
     return certificate.subject == certificate.issuer
 
 
@@ -127,16 +135,31 @@ def _private_key(private_pem: bytes) -> PrivateKeyTypes:
 
 def _identities(certificate: x509.Certificate) -> list[Identity]:
     """Every identity in the certificate: subject, alternative names, key identifier; ValueError when malformed."""
-    found = []
-    if len(list(certificate.subject)):
-        found.append(Identity(IdType.DER_ASN1_DN, certificate.subject.public_bytes()))
-    extensions = read_extensions(certificate)
-    for item in extensions:
-        if isinstance(item.value, x509.SubjectAlternativeName):
-            found += [name for general in item.value if (name := _from_general_name(general)) is not None]
-        elif isinstance(item.value, x509.SubjectKeyIdentifier):
-            found.append(Identity(IdType.KEY_ID, item.value.digest))
-    return found
+    return [*_subject(certificate), *_alternative_names(certificate), *_key_identifier(certificate)]
+
+
+def _subject(certificate: x509.Certificate) -> list[Identity]:
+    subject = certificate.subject
+    return [Identity(IdType.DER_ASN1_DN, subject.public_bytes())] if len(list(subject)) else []
+
+
+def _alternative_names(certificate: x509.Certificate) -> list[Identity]:
+    names = extension(certificate, x509.SubjectAlternativeName)
+    return [] if names is None else [name for general in names if (name := _from_general_name(general)) is not None]
+
+
+def _key_identifier(certificate: x509.Certificate) -> list[Identity]:
+    found = extension(certificate, x509.SubjectKeyIdentifier)
+    return [] if found is None else [Identity(IdType.KEY_ID, found.digest)]
+
+
+def extension(certificate: x509.Certificate, kind: type[_Extension]) -> _Extension | None:
+    """Return the extension of that kind, of which there is one at most; ValueError when any is malformed or doubled."""
+    for item in read_extensions(certificate):
+        # Not isinstance: the library's classes are abstract ones, where that takes ten times as long.
+        if type(item.value) is kind:
+            return item.value
+    return None
 
 
 def read_extensions(certificate: x509.Certificate) -> x509.Extensions:

@@ -16,7 +16,10 @@ _ADDRESS_BYTES = {int(IdType.IPV4_ADDR): 4, int(IdType.IPV6_ADDR): 16}
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")
 _NUMBERS = re.compile(r"\d+(\.\d+){3}\Z")
 _MAIL = re.compile(r"[!-?A-~]+@[A-Za-z0-9_.-]+\Z")
-_Kind = Literal["any", "exact", "mail", "name", "dn"]
+_Kind = Literal["any", "exact", "mail", "name", "dn", "null"]
+
+ANONYMOUS = Identity(IdType.NULL, b"")
+"""Nobody in particular: ID_NULL, whose data is empty (RFC 7619 section 2.2). Two who call themselves so are two."""
 
 
 def parse_identity(text: str) -> Identity:
@@ -60,6 +63,8 @@ def format_identity(identity: Identity) -> str:
 
 
 def _format(id_type: int, data: bytes) -> str:
+    if id_type == IdType.NULL and not data:
+        return "%null"
     if _ADDRESS_BYTES.get(id_type) == len(data):
         return str(ip_address(data))
     if id_type in (IdType.FQDN, IdType.RFC822_ADDR):
@@ -92,7 +97,10 @@ def same_identity(one: Identity, other: Identity) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class IdentityPattern:
-    """What a peer's identity has to be: exact, "%any", "*@x" (mail), "*.x" (name) or a DN with "*" as a value."""
+    """What a peer's identity has to be: exact, "%any", "*@x" (mail), "*.x" (name) or a DN with "*" as a value.
+
+    "%null" is a peer without a name, and no other pattern fits such a one: not "%any" either.
+    """
 
     text: str
     _kind: _Kind = field(default="any", repr=False, compare=False)
@@ -105,6 +113,8 @@ class IdentityPattern:
         text = text.strip()
         if text in ("%any", "*"):
             return cls("%any")
+        if text == "%null":
+            return cls(text, "null")
         if text.startswith(("*@", "*.")):
             if not _NAME.match(text[2:]):
                 raise ValueError(f'"{text}" is not a pattern: a domain has to follow "{text[:2]}"')
@@ -123,10 +133,12 @@ class IdentityPattern:
     @property
     def specificity(self) -> tuple[int, int]:
         """A rank by which the narrower of two patterns is the greater one."""
-        return ("any", "dn", "name", "mail", "exact").index(self._kind), len(self._suffix)
+        return ("any", "dn", "name", "mail", "exact", "null").index(self._kind), len(self._suffix)
 
     def matches(self, identity: Identity) -> bool:
         """Whether the identity fits."""
+        if self._kind == "null" or identity.id_type == IdType.NULL:
+            return self._kind == "null" and identity == ANONYMOUS
         if self._kind == "any":
             return True
         if self._kind == "exact":

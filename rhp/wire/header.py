@@ -59,14 +59,30 @@ class Header:
 
     def build(self) -> bytes:
         """Return the 28 octets."""
-        flags = (FLAG_INITIATOR if self.initiator else 0) | (FLAG_RESPONSE if self.response else 0)
-        return _LAYOUT.pack(
+        return build_header(
             self.spi_i,
             self.spi_r,
             self.next_payload,
             self.major << 4 | self.minor,
             self.exchange,
-            flags,
+            self.initiator,
+            self.response,
             self.message_id,
             self.length,
         )
+
+
+def build_header(
+    spi_i: bytes,
+    spi_r: bytes,
+    next_payload: int,
+    version: int,
+    exchange: int,
+    initiator: bool,
+    response: bool,
+    message_id: int,
+    length: int,
+) -> bytes:
+    """Return the 28 octets of a header with these fields; `version` is both parts of it in one octet."""
+    flags = (FLAG_INITIATOR if initiator else 0) | (FLAG_RESPONSE if response else 0)
+    return _LAYOUT.pack(spi_i, spi_r, next_payload, version, exchange, flags, message_id, length)

@@ -6,12 +6,15 @@
 """
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import ClassVar
 
 from rhp.wire.errors import DecodeError
 from rhp.wire.iana import FIRST_STATUS_NOTIFY, PayloadType
 from rhp.wire.reader import Reader
 from rhp.wire.sa import MAX_SPI
+
+_HEAD = Struct("!BBH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,7 @@ class Notify:
     @classmethod
     def parse(cls, reader: Reader) -> "Notify":
         """Read the body."""
-        protocol = reader.u8()
-        spi_size = reader.u8()
-        kind = reader.u16()
+        protocol, spi_size, kind = reader.unpack(_HEAD)
         if spi_size > MAX_SPI:
             raise DecodeError("bad-spi-size")
         spi = reader.take(spi_size)
@@ -43,4 +44,4 @@ class Notify:
 
     def build(self) -> bytes:
         """Return the body."""
-        return bytes((self.protocol, len(self.spi))) + self.type.to_bytes(2, "big") + self.spi + self.data
+        return _HEAD.pack(self.protocol, len(self.spi), self.type) + self.spi + self.data

@@ -2,6 +2,9 @@
 
 from enum import IntEnum
 
+ROCKHOPPER_VENDOR_ID = bytes.fromhex("01a9f0f0ca1d92d2edda8fb44d438936552282ed8f")
+"""One octet of version, then the SHA-1 of its greeting."""
+
 
 class RockhopperNotify(IntEnum):
     """Status notifies from the private range (RFC 7296 section 3.10.1: 40960 to 65535)."""

@@ -1,5 +1,8 @@
 """A bounded reader: every step checks what is left, and what is wrong has a name."""
 
+from struct import Struct
+from typing import Any
+
 from rhp.wire.errors import DecodeError
 
 
@@ -24,6 +27,15 @@ class Reader:
         self._at = end
         return self._data[at:end]
 
+    def unpack(self, layout: Struct) -> tuple[Any, ...]:
+        """Return the next fields, as `layout` has them."""
+        at = self._at
+        end = at + layout.size
+        if end > len(self._data):
+            raise DecodeError("truncated")
+        self._at = end
+        return layout.unpack_from(self._data, at)
+
     def u8(self) -> int:
         """Return the next octet."""
         at = self._at
@@ -42,7 +54,8 @@ class Reader:
 
     def rest(self) -> bytes:
         """Return all that is left."""
-        return self.take(len(self))
+        at, self._at = self._at, len(self._data)
+        return self._data[at:]
 
     def sub(self, count: int) -> "Reader":
         """Return a reader of the next `count` octets."""

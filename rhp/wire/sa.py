@@ -10,6 +10,7 @@
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from struct import Struct
 from typing import ClassVar
 
@@ -24,6 +25,7 @@ _MORE_PROPOSALS = 2
 _MORE_TRANSFORMS = 3
 _KEY_LENGTH = 14
 _FIXED_FORMAT = 0x8000
+_USUAL_OCTETS = 256
 
 MAX_PROPOSALS = 128
 MAX_SPI = 16
@@ -61,8 +63,7 @@ class Proposal:
 
     def build(self, last: bool) -> bytes:
         """Return the substructure; ValueError when a count does not fit its octet."""
-        end = len(self.transforms) - 1
-        body = self.spi + b"".join(one.build(at == end) for at, one in enumerate(self.transforms))
+        body = self.spi + _build_transforms(self.transforms)
         more = _LAST if last else _MORE_PROPOSALS
         counts = (self.number, self.protocol, len(self.spi), len(self.transforms))
         if max(counts) > 255 or _PROPOSAL.size + len(body) > 0xFFFF:
@@ -109,27 +110,44 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _parse_proposal(reader: Reader) -> tuple[bool, Proposal]:
-    more, length, number, protocol, spi_size, count = _PROPOSAL.unpack(reader.take(_PROPOSAL.size))
+    more, length, number, protocol, spi_size, count = reader.unpack(_PROPOSAL)
     if more not in (_LAST, _MORE_PROPOSALS):
         raise DecodeError("bad-proposal-chain")
     if length < _PROPOSAL.size + spi_size or spi_size > MAX_SPI:
         raise DecodeError("bad-proposal-length")
     body = reader.sub(length - _PROPOSAL.size)
     spi = body.take(spi_size)
-    transforms = tuple(_parse_transform(body, last=at == count - 1) for at in range(count))
-    body.end("bad-transform-chain")
-    return more == _MORE_PROPOSALS, Proposal(number, protocol, spi, transforms)
+    octets = body.rest()
+    read = _usual_transforms if len(octets) <= _USUAL_OCTETS else _parse_transforms
+    return more == _MORE_PROPOSALS, Proposal(number, protocol, spi, read(count, octets))
+
+
+@lru_cache(128)
+def _build_transforms(transforms: tuple[Transform, ...]) -> bytes:
+    end = len(transforms) - 1
+    return b"".join(one.build(at == end) for at, one in enumerate(transforms))
+
+
+def _parse_transforms(count: int, octets: bytes) -> tuple[Transform, ...]:
+    reader = Reader(octets)
+    transforms = tuple(_parse_transform(reader, last=at == count - 1) for at in range(count))
+    reader.end("bad-transform-chain")
+    return transforms
+
+
+# Everybody offers the same few combinations, so most have been read before; long ones are not worth the memory.
+_usual_transforms = lru_cache(128)(_parse_transforms)
 
 
 def _parse_transform(reader: Reader, last: bool) -> Transform:
-    more, length, kind, identifier = _TRANSFORM.unpack(reader.take(_TRANSFORM.size))
+    more, length, kind, identifier = reader.unpack(_TRANSFORM)
     if more != (_LAST if last else _MORE_TRANSFORMS):
         raise DecodeError("bad-transform-chain")
     if length < _TRANSFORM.size:
         raise DecodeError("bad-transform-length")
+    attributes = reader.sub(length - _TRANSFORM.size)
     key_length: int | None = None
     unknown: list[tuple[int, bytes]] = []
-    attributes = reader.sub(length - _TRANSFORM.size)
     while len(attributes):
         attribute, value = _parse_attribute(attributes)
         if attribute == _KEY_LENGTH and key_length is None and len(value) == 2:

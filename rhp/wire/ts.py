@@ -9,6 +9,7 @@
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from struct import Struct
 from typing import ClassVar, Self
@@ -21,6 +22,7 @@ _HEAD = Struct("!BBH")
 _PORTS = Struct("!HH")
 _V4 = Struct("!BBHHH4s4s")
 _V6 = Struct("!BBHHH16s16s")
+_USUAL_OCTETS = 256
 
 Address = IPv4Address | IPv6Address
 
@@ -50,15 +52,12 @@ class _Selectors:
     @classmethod
     def parse(cls, reader: Reader) -> Self:
         """Read the body, whose count must be exact; a selector of a type that we do not know is left out."""
-        count = reader.u8()
-        reader.take(3)
-        selectors = [_parse_selector(reader) for _ in range(count)]
-        reader.end("bad-selector-count")
-        return cls(tuple(one for one in selectors if one is not None))
+        octets = reader.rest()
+        return cls((_usual_selectors if len(octets) <= _USUAL_OCTETS else _parse_selectors)(octets))
 
     def build(self) -> bytes:
         """Return the body; ValueError beyond 255 selectors."""
-        return bytes((len(self.selectors), 0, 0, 0)) + b"".join(one.build() for one in self.selectors)
+        return bytes((len(self.selectors), 0, 0, 0)) + _build_selectors(self.selectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,27 @@ class TSr(_Selectors):
     TYPE: ClassVar[PayloadType] = PayloadType.TSR
 
 
+@lru_cache(256)
+def _build_selectors(selectors: tuple[TrafficSelector, ...]) -> bytes:
+    return b"".join(one.build() for one in selectors)
+
+
+def _parse_selectors(octets: bytes) -> tuple[TrafficSelector, ...]:
+    reader = Reader(octets)
+    count = reader.u8()
+    reader.take(3)
+    selectors = [_parse_selector(reader) for _ in range(count)]
+    reader.end("bad-selector-count")
+    return tuple(one for one in selectors if one is not None)
+
+
+# Most peers ask for "anything", or for the same network as before, and addresses are slow to make.
+_usual_selectors = lru_cache(512)(_parse_selectors)
+
+
 def _parse_selector(reader: Reader) -> TrafficSelector | None:
     """Read one selector; those of other types share only the first four octets (RFC 9478 has labels of any length)."""
-    ts_type, protocol, length = _HEAD.unpack(reader.take(_HEAD.size))
+    ts_type, protocol, length = reader.unpack(_HEAD)
     if length < _HEAD.size:
         raise DecodeError("bad-selector-length")
     body = reader.take(length - _HEAD.size)

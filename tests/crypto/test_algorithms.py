@@ -44,9 +44,9 @@ def test_prf_published_vectors(prf):
 def test_integrity_is_the_head_of_the_hmac(integrity):
     key = b"\x0b" * integrity.key_bytes
     tag = integrity.tag(key, b"Hi There")
-    assert tag == hmac.digest(key, b"Hi There", integrity.hash)[: len(tag)]
+    assert tag == hmac.digest(key, b"Hi There", integrity.name)[: len(tag)]
     assert len(tag) == integrity.icv_bytes
-    assert integrity.key_bytes == hashlib.new(integrity.hash).digest_size
+    assert integrity.key_bytes == hashlib.new(integrity.name).digest_size
 
 
 def test_integrity_vectors_of_rfc_4868():

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from rhp.crypto import keyexchange
-from rhp.crypto.algorithms import KEY_EXCHANGES
+from rhp.crypto.algorithms import ADDITIONAL_ONLY, KEY_EXCHANGES
 from rhp.crypto.errors import KeyExchangeFailed
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "key_exchange.json").read_text())
@@ -60,6 +60,16 @@ def test_published_vectors(vector):
 
 
 @pytest.mark.parametrize("name", KEY_EXCHANGES)
+def test_who_begins_and_who_answers_agree(name):
+    method = KEY_EXCHANGES[name]
+    own = keyexchange.start(method)
+    public, shared = keyexchange.respond(method, own.public)
+    assert own.agree(public) == shared
+    again, another = keyexchange.respond(method, own.public)
+    assert again != public and another != shared
+
+
+@pytest.mark.parametrize("name", [name for name, method in KEY_EXCHANGES.items() if method not in ADDITIONAL_ONLY])
 def test_two_ends_agree_and_values_are_fresh(name):
     one, other = keyexchange.start(KEY_EXCHANGES[name]), keyexchange.start(KEY_EXCHANGES[name])
     assert one.method == other.method == KEY_EXCHANGES[name]

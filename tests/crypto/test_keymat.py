@@ -6,8 +6,8 @@ import hmac
 import pytest
 
 from rhp.crypto.algorithms import prf
-from rhp.crypto.auth import auth_octets, psk_auth
-from rhp.crypto.keymat import derive_child_keys, derive_ike_keys, rederive_ike_keys
+from rhp.crypto.auth import auth_octets, psk_auth, resumption_auth
+from rhp.crypto.keymat import derive_child_keys, derive_ike_keys, rederive_ike_keys, resume_ike_keys
 from rhp.crypto.negotiate import choose_esp, choose_ike
 from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
 from rhp.crypto.secret import Secret
@@ -128,3 +128,19 @@ def test_auth_octets_and_psk():
     assert octets == b"message" + b"nonce" + mac(sk_p.expose(), b"\x02\0\0\0a.b", "sha256")
     padded = mac(b"secret", b"Key Pad for IKEv2", "sha256")
     assert psk_auth(prf(5), Secret(b"secret"), octets) == mac(padded, octets, hashlib.sha256)
+
+
+@pytest.mark.parametrize("name", ["sha256", "sha384"])
+def test_keys_of_a_resumed_ike_sa(name):
+    # RFC 5723 section 5.1: SKEYSEED = prf(SK_d of the old one, "Resumption" | Ni | Nr); the rest is as ever.
+    suite = ike_suite(f"aes128gcm16-prf{name}-x25519")
+    old = Secret(b"d" * suite.prf.output_bytes)
+    keys = resume_ike_keys(suite, old, NI, NR, SPI_I, SPI_R)
+    seed = mac(old.expose(), b"Resumption" + NI + NR, name)
+    material = expand(seed, NI + NR + SPI_I + SPI_R, sum(map(len, ike_fields(keys))), name)
+    assert b"".join(item.expose() for item in ike_fields(keys)) == material
+
+
+def test_auth_of_a_resumed_ike_sa():
+    # RFC 5723 section 4.3.3: no key pad, SK_px is the key.
+    assert resumption_auth(prf(5), Secret(b"p" * 32), b"octets") == mac(b"p" * 32, b"octets", "sha256")

@@ -48,6 +48,19 @@ def test_our_own_order_wins_within_a_proposal():
     assert (number, suite.name) == (1, "aes128gcm16-prfsha256-x25519")
 
 
+def test_an_ike_sa_without_a_key_exchange_is_neither_offered_nor_taken():
+    # RFC 7296 section 2.18: neither NONE nor silence will do.
+    own = ike("aes128gcm16-prfsha256-x25519")
+    (whole,) = offer_ike("aes128gcm16-prfsha256-x25519").proposals
+    silent = tuple(one for one in whole.transforms if one.type != TransformType.KE)
+    for transforms in (silent, (*silent, Transform(TransformType.KE, 0))):
+        with pytest.raises(NoProposalChosen):
+            choose_ike(SA((Proposal(1, Protocol.IKE, b"", transforms),)), own)
+    for proposal in default_ike_proposals():
+        offered = {one.id for one in proposal.to_wire(1).transforms if one.type == TransformType.KE}
+        assert offered and 0 not in offered
+
+
 def test_our_own_order_wins_among_proposals():
     offered = offer_ike("aes256-sha256-modp2048", "aes256gcm16-prfsha256-x25519", "aes128gcm16-prfsha256-x25519")
     assert choose_ike(offered, default_ike_proposals())[0] == 3
@@ -57,7 +70,7 @@ def test_our_own_order_wins_among_proposals():
 def test_defaults_of_both_ends_meet_at_the_fastest():
     offered = SA(tuple(item.to_wire(n) for n, item in enumerate(default_ike_proposals(), 1)))
     number, suite = choose_ike(offered, default_ike_proposals())
-    assert (number, suite.name) == (1, "aes128gcm16-prfsha256-x25519")
+    assert (number, suite.name) == (1, "aes128gcm16-prfsha256-x25519-ke1_mlkem768")
     assert accept_ike(answer(suite, number), default_ike_proposals()) == suite
     offered = SA(tuple(item.to_wire(n, SPI) for n, item in enumerate(default_esp_proposals(), 1)))
     number, spi, suite = choose_esp(offered, default_esp_proposals())

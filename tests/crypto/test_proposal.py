@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rhp.crypto.algorithms import ENCRYPTIONS, INTEGRITIES, KEY_EXCHANGE_NAMES, KEY_EXCHANGES, PRFS
+from rhp.crypto.algorithms import ADDITIONAL_ONLY, ENCRYPTIONS, INTEGRITIES, KEY_EXCHANGE_NAMES, KEY_EXCHANGES, PRFS
 from rhp.crypto.proposal import (
     default_esp_proposals,
     default_ike_proposals,
@@ -137,12 +137,14 @@ def test_legacy_algorithms_come_with_a_warning_each():
 
 def test_defaults_are_safe():
     ike, esp = default_ike_proposals(), default_esp_proposals()
-    assert len(ike) == len(esp) == 2
+    assert len(ike) == 2 * len(esp) == 4
     used = {item.name for proposal in (*ike, *esp) for item in (*proposal.encryptions, *proposal.integrities)}
     assert used == {
         "aes128gcm16", "aes256gcm16", "chacha20poly1305", "aes256", "aes128", "sha256", "sha384", "sha512",
     }  # fmt: skip
-    methods = [KEY_EXCHANGE_NAMES[number] for number in ike[0].key_exchanges]
+    # First all with ML-KEM as well, then the same for peers that do not know it.
+    assert [proposal.additional for proposal in ike] == [((36, 37),), ((36, 37),), (), ()]
+    methods = [KEY_EXCHANGE_NAMES[number] for number in ike[2].key_exchanges]
     assert methods == ["x25519", "ecp256", "ecp384", "modp3072", "modp2048"]
     assert all(proposal.warnings == () for proposal in (*ike, *esp))
     assert ike[0].encryptions[0].name == esp[0].encryptions[0].name == "aes128gcm16"
@@ -191,10 +193,15 @@ some = {"min_size": 1, "max_size": 4, "unique": True}
 @given(
     st.lists(st.sampled_from(AEAD_NAMES), **some),
     st.lists(st.sampled_from([item.name for item in PRFS]), **some),
-    st.lists(st.sampled_from(list(KEY_EXCHANGES)), **some),
+    st.lists(
+        st.sampled_from([name for name, method in KEY_EXCHANGES.items() if method not in ADDITIONAL_ONLY]), **some
+    ),
+    st.lists(
+        st.sampled_from([f"ke{number}_mlkem{size}" for number in range(1, 8) for size in (768, 1024)]), unique=True
+    ),
 )
-def test_names_read_back_to_the_same_ike_proposal(encryptions, prfs, methods):
-    text = "-".join([*encryptions, *prfs, *methods])
+def test_names_read_back_to_the_same_ike_proposal(encryptions, prfs, methods, additional):
+    text = "-".join([*encryptions, *prfs, *methods, *sorted(additional, key=lambda name: name[:3])])
     proposal = parse_ike_proposal(text)
     assert proposal.name == text
     assert parse_ike_proposal(proposal.name) == proposal

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhp.pki.dn import format_dn, parse_dn, read_dn
-from rhp.pki.identity import IdentityPattern, format_identity, parse_identity, same_identity
+from rhp.pki.identity import ANONYMOUS, IdentityPattern, format_identity, parse_identity, same_identity
 from rhp.wire.identity import Identity, IDi
 
 
@@ -66,7 +66,9 @@ def test_formatting_does_not_let_a_peer_write_control_characters():
     assert format_identity(Identity(3, b"\xff\xfe@x")) == r"\xff\xfe@x"
     assert format_identity(Identity(9, b"\x30\x05junk")) == "malformed DN #30056a756e6b"
     assert format_identity(Identity(1, b"abc")) == "ID type 1 #616263"
-    assert format_identity(Identity(13, b"")) == "ID type 13, empty"
+    assert format_identity(Identity(12, b"")) == "ID type 12, empty"
+    assert format_identity(Identity(13, b"")) == "%null"
+    assert format_identity(Identity(13, b"x")) == "ID type 13 #78"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,20 @@ def test_a_pattern_takes_the_payloads_of_both_sides():
 @pytest.mark.parametrize("data", [b"evil@other@x.org", b"@x.org", b"x.org"])
 def test_a_mail_pattern_wants_exactly_one_name_before_the_domain(data):
     assert not IdentityPattern.parse("*@x.org").matches(Identity(3, data))
+
+
+def test_who_has_no_name_fits_the_one_pattern_for_that():
+    pattern = IdentityPattern.parse("%null")
+    assert pattern.matches(ANONYMOUS)
+    assert pattern.identity is None
+    assert format_identity(ANONYMOUS) == pattern.text == "%null"
+    for other in (Identity(13, b"x"), Identity(11, b""), Identity(2, b"%null"), parse_identity("a.b")):
+        assert not pattern.matches(other)
+    for text in ("%any", "*", "*@x.org", "*.x.org", "a.b", "CN=*", "10.0.0.1", "@#00"):
+        for nameless in (ANONYMOUS, Identity(13, b"a.x.org")):
+            assert not IdentityPattern.parse(text).matches(nameless)
+    with pytest.raises(ValueError, match="not an identity"):
+        parse_identity("%null")
 
 
 def test_malformed_names_match_only_octet_by_octet():
