@@ -1,25 +1,22 @@
 """The first message of a peer: nothing is allocated before it has earned it (RFC 7296 sections 2.4 and 2.6).
 
 Order of the checks: the same message again gets the same answer; past the hard limit of half-open SAs it is dropped;
-past the cookie threshold it has to bring a cookie, and one address may have only its share; then the tasks of
-IKE_SA_INIT decide. An SA exists only after they agreed.
+past the cookie threshold, or the rate, it has to bring a cookie, and one source may have only its share; then the tasks
+of IKE_SA_INIT decide. An SA exists only after they agreed.
 """
-
-from functools import partial
 
 from rhp.ike import conductor, lifecycle
 from rhp.ike.context import Context
 from rhp.ike.effects import Send
-from rhp.ike.errors import Fault, IkeError, PeerError
+from rhp.ike.errors import IkeError, PeerError
 from rhp.ike.events import HandshakeRefused
 from rhp.ike.handshake import Handshake
 from rhp.ike.ike_sa import NO_SPI, IkeSa
 from rhp.ike.path import Path
 from rhp.ike.states import IkeState
-from rhp.ike.turn import Ending
 from rhp.wire.errors import DecodeError, UnsupportedCriticalPayload
 from rhp.wire.header import Header
-from rhp.wire.iana import ExchangeType, NotifyType
+from rhp.wire.iana import NotifyType
 from rhp.wire.message import Message, build_message, parse_message
 from rhp.wire.nonce import Nonce
 from rhp.wire.notify import Notify
@@ -30,27 +27,31 @@ MAX_OCTETS = 8192
 """The longest IKE_SA_INIT request that is taken: it is kept until AUTH has covered it, so anybody can fill memory with
 such. Real ones have a few hundred octets (RFC 7296 section 2 asks for 3000 at least)."""
 
+_GOES_ON = frozenset({NotifyType.INVALID_KE_PAYLOAD, NotifyType.TICKET_NACK, NotifyType.REDIRECT})
 
 ADDRESS_SHARE = 10
-"""Under load one address may have one of this many parts of all half-open SAs."""
+"""Under load one source may have one of this many parts of all half-open SAs."""
 
 
 def first_message(ctx: Context, header: Header, datagram: bytes, path: Path, now: float) -> None:
-    """A request of IKE_SA_INIT."""
+    """A request of IKE_SA_INIT, or of IKE_SESSION_RESUME, which stands for it."""
     reason = _unfit(ctx, header)
     if reason is not None:
         ctx.count(reason)
         return
     known = ctx.table.by_first_message(path.remote, hash(datagram))
     if known is not None:
-        if known.responses.answer is not None and known.responses.next_id == 1:
+        if known.responses.answer and known.responses.next_id == 1:
             ctx.count("request-repeated")
-            ctx.do(Send(known.responses.answer, path))
+            ctx.send(known.responses.answer, path)
         return
     if ctx.table.half_open >= ctx.config.half_open_limit:
         ctx.count("half-open-limit")
         return
-    _read(ctx, datagram, path, now)
+    if len(ctx.table) >= ctx.config.ike_sa_limit:
+        ctx.count("ike-sa-limit")
+        return
+    _read(ctx, header, datagram, path, now)
 
 
 def _unfit(ctx: Context, header: Header) -> str | None:
@@ -65,9 +66,9 @@ def _unfit(ctx: Context, header: Header) -> str | None:
     return "reflected-init" if own is not None and own.is_initiator else None
 
 
-def _read(ctx: Context, datagram: bytes, path: Path, now: float) -> None:
+def _read(ctx: Context, header: Header, datagram: bytes, path: Path, now: float) -> None:
     try:
-        message = parse_message(datagram)
+        message = parse_message(datagram, header)
     except UnsupportedCriticalPayload as error:
         refusal = PeerError(error.reason, NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, data=bytes((error.payload_type,)))
         _refuse_unread(ctx, datagram, refusal, path, now)
@@ -79,7 +80,7 @@ def _read(ctx: Context, datagram: bytes, path: Path, now: float) -> None:
     if message.payloads and isinstance(message.payloads[-1], SK | SKF):
         ctx.count("sealed-init")
         return
-    if ctx.table.half_open >= ctx.config.cookie_threshold and not _may_enter(ctx, message, path, now):
+    if ctx.cookie_wanted(now) and not _may_enter(ctx, message, path, now):
         return
     _open(ctx, message, datagram, path, now)
 
@@ -106,7 +107,7 @@ def _has_cookie(ctx: Context, message: Message, path: Path, now: float) -> bool:
         return True
     ctx.count("cookie-asked" if cookie is None else "cookie-wrong")
     baked = ctx.cookies.bake(nonce.data, path.remote.ip, message.spi_i, now)
-    _answer(ctx, message.spi_i, Notify(NotifyType.COOKIE, baked), path)
+    _answer(ctx, message.exchange, message.spi_i, Notify(NotifyType.COOKIE, baked), path)
     return False
 
 
@@ -116,7 +117,7 @@ def _open(ctx: Context, message: Message, datagram: bytes, path: Path, now: floa
     try:
         conductor.answer_first(sa, message, datagram, path, now)
     except PeerError as error:
-        _refuse(ctx, sa, error, path, now)
+        _refuse(ctx, sa, message.exchange, error, path, now)
         return
     except IkeError as error:
         ctx.count(error.reason)
@@ -124,30 +125,26 @@ def _open(ctx: Context, message: Message, datagram: bytes, path: Path, now: floa
     ctx.table.add(sa)
     ctx.table.remember_first_message(sa, path.remote, hash(datagram))
     sa.become(IkeState.HALF_OPEN)
-    sa.lifetime_timer = ctx.timers.start(now + ctx.config.half_open_timeout, partial(_forget, sa))
+    lifecycle.await_initiator(sa, now)
 
 
-def _refuse(ctx: Context, sa: IkeSa, error: PeerError, path: Path, now: float) -> None:
-    """Say why, without keeping anything; only the answer that the handshake can go on with is not rationed."""
+def _refuse(ctx: Context, sa: IkeSa, exchange: int, error: PeerError, path: Path, now: float) -> None:
+    """Say why, without keeping anything; only answers that the handshake can go on with are not rationed."""
     ctx.count(error.reason)
-    if error.notify != NotifyType.INVALID_KE_PAYLOAD:
+    if error.notify not in _GOES_ON:
         if not ctx.answers.allow(now):
             ctx.count("answer-withheld")
             return
         ctx.emit(HandshakeRefused(sa.id, sa.connection_name, path, error.reason, error.detail))
-    _answer(ctx, sa.spi_i, Notify(error.notify, error.data), path)
+    _answer(ctx, exchange, sa.spi_i, Notify(error.notify, error.data), path)
 
 
 def _refuse_unread(ctx: Context, datagram: bytes, error: PeerError, path: Path, now: float) -> None:
     ctx.count(error.reason)
     if ctx.answers.allow(now):
-        _answer(ctx, datagram[:8], Notify(error.notify, error.data), path)
+        _answer(ctx, datagram[18], datagram[:8], Notify(error.notify, error.data), path)
 
 
-def _answer(ctx: Context, spi_i: bytes, notify: Notify, path: Path) -> None:
+def _answer(ctx: Context, exchange: int, spi_i: bytes, notify: Notify, path: Path) -> None:
     """An answer that leaves nothing behind; the responder's SPI is zero (section 2.6)."""
-    ctx.do(Send(build_message(Message(spi_i, NO_SPI, ExchangeType.IKE_SA_INIT, False, True, 0, (notify,))), path))
-
-
-def _forget(sa: IkeSa, now: float) -> None:
-    lifecycle.close(sa, Ending("half-open-timeout", Fault.NETWORK, "the peer did not go on"), now)
+    ctx.do(Send(build_message(Message(spi_i, NO_SPI, exchange, False, True, 0, (notify,))), path))

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from rhp.guard.protocol import Answer
 from rhp.ike import lifecycle, outbound, sealing
-from rhp.ike.effects import AskGuard, Send
+from rhp.ike.effects import AskGuard
 from rhp.ike.errors import Fault, IkeError, LocalError, PeerError
 from rhp.ike.ike_sa import IkeSa
 from rhp.ike.path import Path
-from rhp.ike.states import HANDSHAKE_STATES, IkeState
+from rhp.ike.sealing import Opened
+from rhp.ike.states import FIRST_EXCHANGES, HANDSHAKE_STATES, IkeState
 from rhp.ike.tasks import farewell, registry
 from rhp.ike.turn import Ending, Turn, Work
 from rhp.wire.iana import ExchangeType, NotifyType, Protocol
@@ -25,8 +26,7 @@ from rhp.wire.notify import Notify
 
 def pump(sa: IkeSa, now: float) -> None:
     """Begin the next exchange of ours, unless one is under way."""
-    while sa.turn is None and sa.queue:
-        turn = sa.queue.pop(0)
+    while sa.turn is None and (turn := _next(sa)) is not None:
         turn.now = now
         if any(task.moot(turn) for task in turn.tasks):
             continue
@@ -36,11 +36,19 @@ def pump(sa: IkeSa, now: float) -> None:
         _run(turn, _request(turn))
 
 
-def answer(sa: IkeSa, message: Message, datagram: bytes, path: Path, now: float) -> None:
-    """An authentic request with a fresh Message ID: process it and answer."""
-    sa.responses.begin(datagram)
-    turn = Turn(sa, message.exchange, ours=False)
-    turn.inbound, turn.path, turn.now = message, path, now
+def _next(sa: IkeSa) -> Turn | None:
+    """Take what is to begin now; a change of ours waits until the peer is done with one that it has begun."""
+    for index, turn in enumerate(sa.queue or ()):
+        if not sa.linked or turn.exchange != ExchangeType.CREATE_CHILD_SA:
+            return sa.queue.pop(index) if sa.queue else None
+    return None
+
+
+def answer(sa: IkeSa, opened: Opened, path: Path, now: float) -> None:
+    """An authentic request with a fresh Message ID: process it and answer. Raises DecodeError before it does so."""
+    turn = Turn(sa, opened.frame.exchange, ours=False)
+    turn.inbound, turn.opened, turn.path, turn.now = opened.message(), opened, path, now
+    sa.responses.begin(opened.datagram, sa.cipher_in)
     _run(turn, _answer(turn))
 
 
@@ -57,20 +65,20 @@ def answer_first(sa: IkeSa, message: Message, datagram: bytes, path: Path, now: 
 
 def refuse(sa: IkeSa, exchange: int, datagram: bytes, error: PeerError, path: Path, now: float) -> None:
     """An authentic request whose content cannot even be read: answer with the error alone (RFC 7296 section 2.21.3)."""
-    sa.responses.begin(datagram)
+    sa.responses.begin(datagram, sa.cipher_in)
     turn = Turn(sa, exchange, ours=False)
     turn.path, turn.now = path, now
     _refuse(turn, error)
     _respond(turn)
 
 
-def conclude(sa: IkeSa, message: Message, path: Path, now: float) -> None:
+def conclude(sa: IkeSa, message: Message, opened: Opened | None, path: Path, now: float) -> None:
     """The authentic response to our request; IKE_SA_INIT stays open until an answer makes sense."""
     turn = sa.turn
     if turn is None:
         return
-    turn.inbound, turn.path, turn.now = message, path, now
-    if turn.exchange != ExchangeType.IKE_SA_INIT:
+    turn.inbound, turn.opened, turn.path, turn.now = message, opened, path, now
+    if turn.exchange not in FIRST_EXCHANGES:
         outbound.close_window(sa)
     _run(turn, _response(turn))
 
@@ -160,13 +168,13 @@ def _request(turn: Turn) -> Work:
 
 def _response(turn: Turn) -> Work:
     sa = turn.sa
-    is_init = turn.exchange == ExchangeType.IKE_SA_INIT
+    is_init = turn.exchange in FIRST_EXCHANGES
     try:
         for task in turn.tasks:
             step = task.process(turn)
             if step is not None:
                 yield from step
-            if turn.repeat or turn.ending is not None:
+            if turn.repeat or turn.instead is not None or turn.ending is not None:
                 break
     except PeerError as error:
         if is_init:
@@ -175,7 +183,7 @@ def _response(turn: Turn) -> Work:
             _reject(turn, error)
         return
     if is_init:
-        outbound.close_window(sa, advance=not turn.repeat)
+        outbound.close_window(sa, advance=not turn.repeat and turn.instead is None)
         outbound.stop_clock(sa)
     elif turn.message.notify(NotifyType.INVALID_SYNTAX) is not None and turn.ending is None:
         # The peer has given the IKE SA up without a DELETE (RFC 7296 section 2.21.3).
@@ -217,13 +225,19 @@ def _respond(turn: Turn) -> None:
     """Send and keep the answer, then do what the tasks want next."""
     sa = turn.sa
     message_id = sa.responses.next_id
-    if turn.exchange == ExchangeType.IKE_SA_INIT:
-        datagram = sealing.plain(sa, turn.exchange, True, message_id, turn.out)
-        sa.shake.message_r = datagram
+    sa.last_sent = turn.now
+    if turn.exchange in FIRST_EXCHANGES:
+        sa.shake.message_r = sealing.plain(sa, turn.exchange, True, message_id, turn.out)
+        sa.responses.finish((sa.shake.message_r,))
     else:
-        datagram = sealing.seal(sa, turn.exchange, True, message_id, turn.out)
-    sa.responses.finish(datagram)
-    sa.ctx.do(Send(datagram, turn.path))
+        letter = sealing.write(sa, turn.exchange, True, message_id, turn.out)
+        datagrams = letter.sealed(sealing.limit(sa))
+        smallest = sealing.smallest_limit(sa)
+        recuttable = sa.fragment_size and any(len(one) > smallest for one in datagrams)
+        sa.responses.finish(datagrams, letter if recuttable else None)
+        for task in turn.tasks:
+            task.sealed(turn, letter)
+    sa.ctx.send(sa.responses.answer, turn.path)
     _settle(turn)
 
 
@@ -235,6 +249,8 @@ def _settle(turn: Turn) -> None:
             lifecycle.close(sa, turn.ending, now)
         else:
             lifecycle.bury(sa, turn.ending, now)
+        if sa.successor is not None:
+            pump(sa.successor, now)
         return
     lifecycle.end_handshake(sa)
     _queue(sa, turn)
@@ -248,5 +264,7 @@ def _queue(sa: IkeSa, turn: Turn) -> None:
     if turn.repeat:
         renewed = Turn(sa, turn.exchange, turn.tasks, ours=True, policy=turn.policy)
         following = [renewed, *following]
+    elif turn.instead is not None:
+        following = [turn.instead, *following]
     for follower in reversed(following):
         follower.sa.enqueue(follower, first=True)

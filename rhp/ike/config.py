@@ -5,20 +5,22 @@ with the guard and are named by their connection. All times are seconds.
 """
 
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from rhp.crypto.proposal import EspProposal, IkeProposal
-from rhp.ike.path import IKE_PORT, NATT_PORT
+from rhp.ike.path import IKE_PORT, NATT_PORT, IpNetwork
 from rhp.pki.identity import IdentityPattern
+from rhp.realm.pool import PoolConfig
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector
 
-IpNetwork = IPv4Network | IPv6Network
 Mode = Literal["ethernet", "tunnel"]
-AuthKind = Literal["psk", "pubkey"]
+AuthKind = Literal["psk", "pubkey", "null"]
 Encapsulation = Literal["udp", "auto"]
 Start = Literal["initiate", "wait"]
+Childless = Literal["allow", "prefer", "force"]
+Unique = Literal["replace", "keep", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,11 @@ class ChildConfig:
     """One Child SA of a connection.
 
     `mode` "ethernet" is EtherIP (protocol 97) in transport mode, whose selectors are any address and protocol 97 and
-    need not be given; "tunnel" is IP in tunnel mode between `local_ts` and `remote_ts`. The Child SA is replaced
-    `rekey_time` seconds after it was made (less the connection's jitter) and ends after `life_time`. `replay_window`
-    counts packets, 32 to 4096.
+    need not be given; "tunnel" is IP in tunnel mode between `local_ts` and `remote_ts`. In tunnel mode without
+    `remote_ts` the peer has to ask for an inner address, without `local_ts` we do; it takes the place of the selectors.
+    The Child SA is replaced `rekey_time` seconds after it was made (less the connection's jitter) and ends after
+    `life_time`; so it does by the octets of payload and by the packets that it has carried in either direction,
+    `*_bytes` and `*_packets`, where they are not 0. `replay_window` counts packets, 32 to 4096.
     """
 
     name: str
@@ -38,12 +42,19 @@ class ChildConfig:
     proposals: tuple[EspProposal, ...]
     rekey_time: float = 3600.0
     life_time: float = 3960.0
+    rekey_bytes: int = 0
+    life_bytes: int = 0
+    rekey_packets: int = 0
+    life_packets: int = 0
     replay_window: int = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class LocalAuth:
-    """Who we are: `identity` is sent as our ID payload; `chain` are our certificates in DER, the end entity first."""
+    """Who we are: `identity` is sent as our ID payload; `chain` are our certificates in DER, the end entity first.
+
+    The method "null" (RFC 7619) proves nothing; its identity is ID_NULL.
+    """
 
     method: AuthKind
     identity: Identity
@@ -57,6 +68,17 @@ class RemoteAuth:
     method: AuthKind
     pattern: IdentityPattern
     cas: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ppk:
+    """The post-quantum preshared key (RFC 8784) by its name, which both sides know: `ppk_id` is sent as PPK_ID_FIXED.
+
+    Where it is not `required`, an IKE SA comes up without it when the peer does not know it.
+    """
+
+    ppk_id: bytes
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +103,18 @@ class ConnectionConfig:
 
     `local_addrs` and `remote_addrs` restrict where the connection serves as responder; empty means any. `encapsulation`
     "udp" forces UDP encapsulation by a NAT_DETECTION_SOURCE_IP that cannot match, "auto" takes raw ESP where there is
-    no NAT. `jitter` is the share of a soft lifetime by which it is shortened at random. `dpd_delay` 0 turns the
-    liveness check off, `keepalive` 0 the NAT keep-alives, a lifetime of 0 that lifetime.
+    no NAT. With `mobike` the addresses of both sides may change (RFC 4555); the peer's in `remote_addrs` and ours in
+    `local_addrs` are preferred in their order. `unique` says which of two IKE SAs with one peer stays: "replace" the
+    newer, "keep" the older, "never" both. `jitter` is the share of a soft lifetime by which it is shortened at random.
+    `dpd_delay` 0 turns the liveness check off, `keepalive` 0 the NAT keep-alives, a lifetime of 0 that lifetime.
+    `reauth_time` after both sides have proved themselves, the initiator does so anew; 0 is never. From `pools`, in
+    their order, a peer gets inner addresses when it asks; `request_addresses` has us ask the peer for ours, and leave
+    one that gives none.
+
+    As initiator, `childless` "prefer" leaves the first child to an exchange of its own where the peer can do that,
+    "force" takes nothing else. `resumption` asks for tickets as initiator and gives them as responder (RFC 5723).
+    `follow_redirects` lets the peer send us to another gateway (RFC 5685). `secrets` is a keyed digest, made by the
+    guard, of the shared keys that stand behind the connection: a ticket that was given under others is worth nothing.
     """
 
     name: str
@@ -96,13 +128,23 @@ class ConnectionConfig:
     remote_port: int = IKE_PORT
     remote_natt_port: int = NATT_PORT
     encapsulation: Encapsulation = "udp"
+    mobike: bool = True
     start: Start = "wait"
+    unique: Unique = "replace"
     dpd_delay: float = 90.0
     keepalive: float = 20.0
     rekey_time: float = 14400.0
     life_time: float = 15840.0
     jitter: float = 0.1
+    pools: tuple[str, ...] = ()
+    request_addresses: bool = False
     retransmit: Retransmit = field(default_factory=Retransmit)
+    childless: Childless = "allow"
+    resumption: bool = False
+    follow_redirects: bool = False
+    ppk: Ppk | None = None
+    reauth_time: float = 0.0
+    secrets: bytes = field(default=b"", repr=False)
 
     def child(self, name: str) -> ChildConfig | None:
         """The child of that name, or None."""
@@ -110,22 +152,44 @@ class ConnectionConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class Station:
+    """What we are on the virtual Ethernet: the interface's MAC, six octets, and its first address of each family."""
+
+    mac: bytes
+    ip4: IPv4Address | None = None
+    ip6: IPv6Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EngineConfig:
     """The connections in the order in which they are considered, and the engine's own limits.
 
-    From `cookie_threshold` half-open SAs on, an IKE_SA_INIT has to bring a cookie (RFC 7296 section 2.6); from
-    `half_open_limit` on it is dropped. An SA that is not authenticated after `half_open_timeout` is forgotten. At most
-    `answer_rate` unprotected answers a second are sent (cookies apart). `natt_port` is our own NAT-T port.
+    From `cookie_threshold` half-open SAs on, or beyond `init_rate` in a second, an IKE_SA_INIT has to bring a cookie
+    (RFC 7296 section 2.6); from `half_open_limit` on it is dropped, and so it is from `ike_sa_limit` IKE SAs of any
+    kind on, because strangers that need no proof could fill the memory. An SA that is not authenticated after
+    `half_open_timeout` is forgotten. At most `answer_rate` unprotected answers a second are sent (cookies apart), and
+    as many reports of ESP that nobody knows. `natt_port` is our own NAT-T port. A protected message goes in fragments
+    where its IP packet would have more than `fragment_size` octets (RFC 7383); 0 turns fragments off. With several
+    `lanes` a peer is offered a pair of ESP SAs for each (RFC 9611); `spare_lanes` may still be added. `station` is
+    told to peers that ask who is at the other end of the cable. `pools` are the inner addresses that connections name.
     """
 
     connections: tuple[ConnectionConfig, ...] = ()
     cookie_threshold: int = 300
+    init_rate: int = 100
     cookie_lifetime: float = 60.0
     half_open_limit: int = 5000
+    ike_sa_limit: int = 65536
     half_open_timeout: float = 35.0
     answer_rate: int = 20
     natt_port: int = NATT_PORT
+    fragment_size: int = 1280
     max_children: int = 64
+    extensions: tuple[str, ...] = ()
+    lanes: int = 1
+    spare_lanes: int = 0
+    station: Station | None = None
+    pools: tuple[PoolConfig, ...] = ()
 
     def connection(self, name: str) -> ConnectionConfig | None:
         """The connection of that name, or None."""

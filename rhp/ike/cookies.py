@@ -46,6 +46,11 @@ class CookieJar:
             return False
         return compare_digest(cookie[1:], _digest(secret, nonce, address, spi_i))
 
+    def secrets(self, now: float) -> tuple[int, bytes, bytes | None]:
+        """The newest secret's number, that secret, and the one before it while its cookies are good."""
+        self._rotate(now)
+        return self._number, self._secret, self._previous
+
     def _rotate(self, now: float) -> None:
         if self._since is None:
             self._since = now

@@ -32,10 +32,29 @@ class KeepAlive:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a pair may carry in either direction, in octets of payload and in packets; 0 is no limit.
+
+    From the `soft_*` ones on it is to be replaced, which the data plane tells; beyond the `hard_*` ones it carries
+    nothing.
+    """
+
+    soft_octets: int = 0
+    hard_octets: int = 0
+    soft_packets: int = 0
+    hard_packets: int = 0
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class InstallSA:
     """A pair of ESP SAs.
 
-    `child_id` names the lineage and is the same across rekeys, so that a hub port can hang on it; `replaces` is the
+    `child_id` names the lineage and is the same across rekeys. `group` names the lineages that carry the same traffic
+    for several lanes, so that a hub port can hang on it; `lane` is the only lane that sends on this pair, None where
+    each may that has no pair of its own. `replaces` is the
     inbound SPI of the pair that this one succeeds. SPIs are in host order. With `outbound_active` false, outbound
     traffic stays on the older pair until `ActivateSA` or until that pair is removed. "in" and "out" are as seen from
     here, whichever side began. Keys contain their salt (RFC 4106 section 8.1 and the like). `encr_*` of a
@@ -43,6 +62,8 @@ class InstallSA:
     """
 
     child_id: int
+    group: int
+    lane: int | None
     ike_id: int
     connection: str
     child_name: str
@@ -62,15 +83,22 @@ class InstallSA:
     replay_window: int
     outbound_active: bool
     replaces: int | None
+    limits: Limits = NO_LIMITS
+
+
+@dataclass(frozen=True, slots=True)
+class DeactivateSA:
+    """Send nothing on this pair any more; it receives what is under way until it is removed."""
+
+    spi_in: int
 
 
 @dataclass(frozen=True, slots=True)
 class RemoveSA:
-    """Take a pair away; with `last` its lineage ends, and with it the hub port."""
+    """Take a pair away."""
 
     child_id: int
     spi_in: int
-    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,4 +132,4 @@ class Emit:
     event: Event
 
 
-Effect = Send | KeepAlive | InstallSA | RemoveSA | MigrateSA | ActivateSA | AskGuard | Emit
+Effect = Send | KeepAlive | InstallSA | DeactivateSA | RemoveSA | MigrateSA | ActivateSA | AskGuard | Emit

@@ -1,14 +1,15 @@
 """Whose datagram is it? Demultiplexing by our own SPI, and answers to what belongs to nobody.
 
-Whatever anybody can provoke is rationed: INVALID_IKE_SPI, INVALID_SPI and INVALID_MAJOR_VERSION share one bucket
-(RFC 7296 sections 1.5, 2.5 and 2.21.4).
+Whatever anybody can provoke is rationed: INVALID_IKE_SPI and INVALID_MAJOR_VERSION share one bucket, INVALID_SPI
+has its own (RFC 7296 sections 1.5, 2.5 and 2.21.4).
 """
 
-from rhp.ike import accept, conductor, inbound
+from rhp.ike import accept, conductor, crash, inbound
 from rhp.ike.context import Context
 from rhp.ike.effects import Send
 from rhp.ike.ike_sa import NO_SPI
 from rhp.ike.path import Path
+from rhp.ike.states import FIRST_EXCHANGES
 from rhp.ike.tasks import lost_spi
 from rhp.wire.errors import DecodeError
 from rhp.wire.header import MAJOR_VERSION, Header
@@ -28,7 +29,7 @@ def receive(ctx: Context, datagram: bytes, path: Path, now: float) -> None:
         _wrong_version(ctx, header, path, now)
     elif header.length != len(datagram):
         ctx.count("bad-header-length")
-    elif header.exchange == ExchangeType.IKE_SA_INIT and header.initiator and not header.response:
+    elif header.exchange in FIRST_EXCHANGES and header.initiator and not header.response:
         accept.first_message(ctx, header, datagram, path, now)
     else:
         _to_owner(ctx, header, datagram, path, now)
@@ -36,8 +37,12 @@ def receive(ctx: Context, datagram: bytes, path: Path, now: float) -> None:
 
 def unknown_esp(ctx: Context, spi: int, path: Path, now: float) -> None:
     """ESP for an SPI that nobody knows: tell its sender, within an IKE SA if there is one (section 1.5)."""
+    if ctx.table.child_by_spi(spi) is not None:
+        # It was a moment ahead of the message that made its SA, which is there by now: nothing is lost but one packet.
+        ctx.count("early-esp")
+        return
     ctx.count("unknown-esp-spi")
-    if not ctx.answers.allow(now):
+    if not ctx.strays.allow(now):
         ctx.count("answer-withheld")
         return
     sa = ctx.table.by_remote(path.remote)
@@ -62,7 +67,10 @@ def _to_owner(ctx: Context, header: Header, datagram: bytes, path: Path, now: fl
         return
     tombstone = ctx.table.tombstones.get(own)
     if tombstone is not None:
-        _last_answer(ctx, tombstone.answers.repeats(datagram), tombstone.answers.answer, path)
+        repeats = tombstone.answers.repeats(datagram)
+        ctx.count("request-repeated" if repeats else "closed-ike-spi")
+        if repeats:
+            ctx.send(tombstone.answers.answer, path)
         return
     ctx.count("unknown-ike-spi")
     if header.response:
@@ -70,7 +78,7 @@ def _to_owner(ctx: Context, header: Header, datagram: bytes, path: Path, now: fl
     if own == NO_SPI:
         _outside(ctx, path, now)
     else:
-        _tell(ctx, header, NotifyType.INVALID_IKE_SPI, path, now)
+        _tell(ctx, header, NotifyType.INVALID_IKE_SPI, path, now, crash.confession(ctx, header))
 
 
 def _outside(ctx: Context, path: Path, now: float) -> None:
@@ -80,12 +88,6 @@ def _outside(ctx: Context, path: Path, now: float) -> None:
         inbound.hint(sa, now)
 
 
-def _last_answer(ctx: Context, repeats: bool, answer: bytes | None, path: Path) -> None:
-    ctx.count("request-repeated" if repeats else "closed-ike-spi")
-    if repeats and answer is not None:
-        ctx.do(Send(answer, path))
-
-
 def _wrong_version(ctx: Context, header: Header, path: Path, now: float) -> None:
     ctx.count("bad-version")
     # Only a higher version is worth an answer: who speaks a lower one would not understand it (section 2.5).
@@ -93,12 +95,13 @@ def _wrong_version(ctx: Context, header: Header, path: Path, now: float) -> None
         _tell(ctx, header, NotifyType.INVALID_MAJOR_VERSION, path, now)
 
 
-def _tell(ctx: Context, header: Header, kind: NotifyType, path: Path, now: float) -> None:
+def _tell(ctx: Context, header: Header, kind: NotifyType, path: Path, now: float, more: Notify | None = None) -> None:
     """An unprotected response to a request that no SA is for."""
     if not ctx.answers.allow(now):
         ctx.count("answer-withheld")
         return
+    payloads = (Notify(kind),) if more is None else (Notify(kind), more)
     message = Message(
-        header.spi_i, header.spi_r, header.exchange, not header.initiator, True, header.message_id, (Notify(kind),)
+        header.spi_i, header.spi_r, header.exchange, not header.initiator, True, header.message_id, payloads
     )
     ctx.do(Send(build_message(message), path))

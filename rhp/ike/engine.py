@@ -9,26 +9,42 @@ SA we know, `conductor` runs the exchange through its `tasks`, `lifecycle` and `
 """
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from rhp.guard.protocol import Answer
-from rhp.ike import child_sa, conductor, endpoint, inbound, lifecycle, status
+from rhp.ike import (
+    child_sa,
+    conductor,
+    endpoint,
+    inbound,
+    initiation,
+    lifecycle,
+    lifetimes,
+    moving,
+    resumption,
+    roaming,
+    status,
+)
+from rhp.ike.admission import Admission
 from rhp.ike.child_sa import ChildSa
 from rhp.ike.config import EngineConfig
-from rhp.ike.context import Context
+from rhp.ike.context import Context, SourceOf, no_route
 from rhp.ike.cookies import CookieJar
 from rhp.ike.effects import Effect
 from rhp.ike.errors import Fault, LocalError
-from rhp.ike.handshake import Handshake
-from rhp.ike.ike_sa import NO_SPI, IkeSa
+from rhp.ike.ike_sa import IkeSa
 from rhp.ike.limiter import Limiter
-from rhp.ike.path import Endpoint, Path
-from rhp.ike.states import ChildState, IkeState
+from rhp.ike.path import Endpoint, IpAddress, Path
+from rhp.ike.redirection import Gateway
+from rhp.ike.states import LIVE_CHILD, ChildState, IkeState
 from rhp.ike.status import IkeStatus
-from rhp.ike.tasks import child_create, child_delete, child_rekey, delete, ike_rekey, init, registry
+from rhp.ike.tasks import child_create, child_delete, child_rekey, delete, ike_rekey, redirect, registry
 from rhp.ike.turn import Ending, Turn
 from rhp.ike.upkeep import TimeKeeper
+from rhp.ike.vault import Vault
+from rhp.realm.pools import PoolUsage
 
 RandomBytes = Callable[[int], bytes]
 
@@ -38,20 +54,26 @@ _ASKED = Ending("closed", Fault.NONE, "it was asked for")
 class Engine:
     """All IKE SAs of one node, in both roles.
 
-    `allocate_spi` gives a fresh inbound ESP SPI (host order, at least 256); `wall_clock` gives the date that
-    certificates are judged by, in UTC; `random(n)` gives n unpredictable octets.
+    `allocate_spi(lane)` gives a fresh inbound ESP SPI (host order, at least 256) of a lane; `wall_clock` gives the
+    date that certificates are judged by, in UTC; `random(n)` gives n unpredictable octets; `vault` holds what
+    outlives a restart, without it there are no crash tokens and no tickets of ours; `source_of(remote)` gives the
+    address of ours that the routing table takes towards a peer's, None where it has no way there. Raises LocalError
+    for an extension that cannot be loaded.
     """
 
     def __init__(
         self,
         config: EngineConfig,
         *,
-        allocate_spi: Callable[[], int],
+        allocate_spi: Callable[[int], int],
         wall_clock: Callable[[], datetime],
         random: RandomBytes = os.urandom,
+        vault: Vault | None = None,
+        source_of: SourceOf = no_route,
     ) -> None:
-        registry.load()
-        self._ctx = Context(config, allocate_spi, wall_clock, random, TimeKeeper())
+        registry.load(config.extensions)
+        self._ctx = Context(config, allocate_spi, wall_clock, random, TimeKeeper(), source_of)
+        self._ctx.vault = vault
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -64,6 +86,10 @@ class Engine:
             endpoint.receive(self._ctx, datagram, path, now)
         except Exception as error:
             self._ctx.fault(0, error)
+
+    def admission(self, now: float) -> Admission:
+        """The rule that may be applied before `receive` is called at all; the same object while it holds."""
+        return self._ctx.admission(now)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due. Cheap when nothing is; never raises."""
@@ -82,18 +108,17 @@ class Engine:
         found, self._ctx.effects = self._ctx.effects, []
         return found
 
-    def initiate(self, connection: str, now: float, path: Path) -> int:
-        """Begin an IKE SA with the first child of that connection; its id. Raises LocalError for an unknown name."""
+    def initiate(self, connection: str, now: float, path: Path, redirected_from: IpAddress | None = None) -> int:
+        """Begin an IKE SA with the first child of that connection; its id. Raises LocalError for an unknown name.
+
+        `redirected_from` is the gateway that sent us to this one (RFC 5685).
+        """
         ctx = self._ctx
         config = ctx.config.connection(connection)
         if config is None:
             raise LocalError("unknown-connection", connection)
-        sa = IkeSa(ctx, ctx.next_id(), "initiator", config, (ctx.new_ike_spi(), NO_SPI), path, now)
-        sa.handshake = Handshake(child=config.children[0] if config.children else None)
-        ctx.table.add(sa)
-        sa.become(IkeState.CONNECTING)
-        self._begin(sa, init.begin(sa), now)
-        return sa.id
+        child = config.children[0] if config.children else None
+        return initiation.begin(ctx, config, child, path, now, redirected_from=redirected_from).id
 
     def close(self, ike_id: int, now: float) -> None:
         """DELETE an IKE SA and its children. Raises LocalError for an unknown id."""
@@ -108,6 +133,14 @@ class Engine:
         """Replace an IKE SA by a new one now. Raises LocalError for an unknown id or one that is not established."""
         sa = self._established(ike_id)
         self._begin(sa, ike_rekey.rekey(sa), now)
+
+    def reauthenticate(self, ike_id: int, now: float) -> None:
+        """Have a new IKE SA take its place, proved anew. Raises LocalError for one that we did not begin or is busy."""
+        sa = self._established(ike_id)
+        if not sa.is_initiator:
+            raise LocalError("not-the-initiator", "only the side that began an IKE SA can renew it")
+        if initiation.renew(sa, now) is None:
+            raise LocalError("ike-sa-busy", "it is being replaced already")
 
     def rekey_child(self, child_id: int, now: float) -> None:
         """Replace a Child SA now. Raises LocalError for an unknown id, or when it is being replaced or deleted."""
@@ -125,7 +158,29 @@ class Engine:
     def delete_child(self, child_id: int, now: float) -> None:
         """DELETE a Child SA lineage. Raises LocalError for an unknown id."""
         child = self._child(child_id)
-        self._begin(child.sa, child_delete.deletion(child.sa, child, _ASKED.reason), now)
+        self._begin(child.sa, child_delete.deletion_of_all(child.sa, child, _ASKED.reason), now)
+
+    def redirect(self, ike_id: int, target: Gateway, now: float) -> None:
+        """Send the peer of an IKE SA to another gateway. Raises LocalError for one that cannot follow."""
+        sa = self._established(ike_id)
+        if not sa.redirectable or sa.origin[0] != "responder":
+            raise LocalError("cannot-be-redirected", "the peer does not follow, or it was us who called it")
+        self._begin(sa, redirect.sending_away(sa, target), now)
+
+    def redirect_callers(self, connection: str, target: Gateway | None) -> None:
+        """From now on send everybody who calls that connection, and can follow, to another gateway; None ends it.
+
+        Raises LocalError for an unknown name.
+        """
+        if self._ctx.config.connection(connection) is None:
+            raise LocalError("unknown-connection", connection)
+        self._ctx.redirects.pop(connection, None)
+        if target is not None:
+            self._ctx.redirects[connection] = target
+
+    def redirects(self) -> Mapping[str, Gateway]:
+        """The connections whose callers are sent away, and where to."""
+        return self._ctx.redirects
 
     def guard_answered(self, request_id: int, answer: Answer, now: float) -> None:
         """The answer to an AskGuard; one for an SA that has gone meanwhile is ignored."""
@@ -139,23 +194,35 @@ class Engine:
         """ESP came in for an SPI (host order) that nobody knows: tell the sender, within limits (section 1.5)."""
         endpoint.unknown_esp(self._ctx, spi, path, now)
 
-    def seen_alive(self, child_id: int, now: float) -> None:
-        """Authenticated ESP came in on that Child SA, so its peer lives (RFC 7296 section 2.4)."""
-        child = self._ctx.table.child_by_id(child_id)
+    def seen_alive(self, spi_in: int, now: float) -> None:
+        """Authenticated ESP came in for that SPI, so its peer lives (RFC 7296 section 2.4)."""
+        child = self._ctx.table.child_by_spi(spi_in)
         if child is not None:
             child.sa.last_seen = now
+
+    def seen_sending(self, spi_in: int, when: float) -> None:
+        """ESP went out at that time on the pair of that inbound SPI: a NAT on the way needs no keep-alive."""
+        child = self._ctx.table.child_by_spi(spi_in)
+        if child is not None:
+            child.sa.last_sent = max(child.sa.last_sent, when)
 
     def first_inbound(self, spi_in: int, now: float) -> None:
         """The first authenticated ESP packet of a new pair came in: outbound traffic may move to it as well."""
         child = self._ctx.table.child_by_spi(spi_in)
         if child is not None:
             child.sa.last_seen = now
-            child_sa.activate(child)
+            if child.state in LIVE_CHILD:
+                child_sa.activate(child)
 
-    def sa_limit(self, spi_in: int, now: float) -> None:
-        """A pair nears its sequence or byte limit: rekey its Child SA."""
+    def sa_limit(self, spi_in: int, now: float, *, over: bool = False) -> None:
+        """A pair nears what it may carry, in sequence numbers, packets or octets, or is `over`: rekey its Child SA."""
         child = self._ctx.table.child_by_spi(spi_in)
-        if child is not None and child.state is ChildState.INSTALLED:
+        if child is None or child.state not in LIVE_CHILD:
+            return
+        if over:
+            self._ctx.count("child-used-up")
+            lifetimes.used_up(child, now)
+        if child.state is ChildState.INSTALLED:
             self._ctx.count("child-limit")
             self._begin(child.sa, child_rekey.rekey(child), now)
 
@@ -166,29 +233,80 @@ class Engine:
             return
         sa = child.sa
         path = Path(sa.path.local, remote, sa.path.natt)
-        if path != sa.path and inbound.may_move(sa, path):
-            inbound.move(sa, path)
+        if path == sa.path or not inbound.may_move(sa, path):
+            return
+        if sa.mobility is not None:
+            roaming.heard_from(sa, path, now)
+        else:
+            moving.follow(sa, path, "nat-moved")
+
+    def addresses_changed(self, addresses: Sequence[IpAddress], now: float) -> None:
+        """Tell all addresses of this machine, at the start and whenever they or the routes have changed.
+
+        SAs whose own address has gone take another one, where MOBIKE (RFC 4555) or a NAT lets them.
+        """
+        roaming.addresses_changed(self._ctx, addresses, now)
 
     def set_config(self, config: EngineConfig) -> None:
         """New handshakes follow `config`; SAs that exist keep what they were made with."""
         ctx, old = self._ctx, self._ctx.config
         if config.answer_rate != old.answer_rate:
-            ctx.answers = Limiter(config.answer_rate)
+            ctx.answers, ctx.strays = Limiter(config.answer_rate), Limiter(config.answer_rate)
+        if config.init_rate != old.init_rate:
+            ctx.begins = Limiter(config.init_rate)
         if config.cookie_lifetime != old.cookie_lifetime:
             ctx.cookies = CookieJar(ctx.random, config.cookie_lifetime)
+        if config.pools != old.pools:
+            ctx.pools.update(config.pools)
         ctx.config = config
+        gone = {*ctx.held, *ctx.redirects, *ctx.followed} - {connection.name for connection in config.connections}
+        for name in gone:
+            resumption.drop(ctx, name)
+            ctx.redirects.pop(name, None)
+            ctx.followed.pop(name, None)
 
-    def status(self) -> list[IkeStatus]:
-        """Every IKE SA with its children, as plain data; one that waits for its DELETE after a rekey is left out."""
-        return [status.of(sa) for sa in self._ctx.table.sas() if sa.successor is None]
+    def set_vault(self, vault: Vault) -> None:
+        """Another ticket key from now on; what the vault no longer holds opens nothing."""
+        self._ctx.vault = vault
+
+    def set_lanes(self, lanes: int, now: float) -> None:
+        """There are more lanes than before: ask for pairs for them, where a peer takes part (RFC 9611)."""
+        ctx = self._ctx
+        spare = max(0, ctx.config.lanes + ctx.config.spare_lanes - lanes)
+        ctx.config = replace(ctx.config, lanes=lanes, spare_lanes=spare)
+        for sa in ctx.table.sas():
+            shared = [child for child in sa.children.values() if child.terms.place.shared]
+            for child in {child.group: child for child in shared if child.outbound_active}.values():
+                ctx.upkeep.lanes_due(child, now)
+
+    def pools(self) -> list[PoolUsage]:
+        """How full each pool of inner addresses is."""
+        return self._ctx.pools.usage()
+
+    def status(self, connection: str | None = None) -> list[IkeStatus]:
+        """Every IKE SA, or those of a connection, with its children, as plain data.
+
+        One that waits for its DELETE after a rekey is left out.
+        """
+        sas = (sa for sa in self._ctx.table.sas() if sa.successor is None)
+        return [status.of(sa) for sa in sas if connection is None or sa.connection_name == connection]
+
+    def count(self) -> int:
+        """How many IKE SAs `status` tells of."""
+        return sum(sa.successor is None for sa in self._ctx.table.sas())
 
     def _begin(self, sa: IkeSa, turn: Turn, now: float) -> None:
         sa.enqueue(turn)
         conductor.pump(sa, now)
 
     def _close(self, sa: IkeSa, now: float) -> None:
+        if sa.renewal is not None and sa.renewal.state is IkeState.AUTHENTICATING:
+            # The peer may believe in it by now: it goes as soon as that is known.
+            sa.renewal.ending = _ASKED
+        elif sa.renewal is not None:
+            lifecycle.close(sa.renewal, _ASKED, now)
         if sa.state in delete.DELETABLE:
-            sa.enqueue(delete.deletion(sa, _ASKED), first=True)
+            sa.enqueue(delete.deletion(sa, _ASKED, lineage=True), first=True)
             conductor.pump(sa, now)
         elif sa.state is not IkeState.DELETING:
             lifecycle.close(sa, _ASKED, now)

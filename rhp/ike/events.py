@@ -7,9 +7,10 @@ vocabulary of the counters; `detail` is a sentence for people.
 from dataclasses import dataclass
 from typing import Literal
 
+from rhp.ike.assignment import Assignment
 from rhp.ike.config import Mode
 from rhp.ike.errors import Fault
-from rhp.ike.path import Path
+from rhp.ike.path import IpAddress, Path
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector
 
@@ -28,7 +29,7 @@ class StateChanged:
 
 @dataclass(frozen=True, slots=True)
 class IkeEstablished:
-    """Both sides are authenticated; `role` is ours."""
+    """Both sides are authenticated, by a ticket where `resumed`; `role` is ours."""
 
     ike_id: int
     connection: str
@@ -36,6 +37,7 @@ class IkeEstablished:
     peer: Identity
     path: Path
     suite: str
+    resumed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,22 @@ class IkeRekeyed:
     connection: str
     role: Role
     suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class IkeReauthenticated:
+    """Both sides have proved themselves anew, on an IKE SA that took the old one's place; its children follow.
+
+    `handshake_id` is the id that the new one had while it was in the making.
+    """
+
+    ike_id: int
+    connection: str
+    role: Role
+    peer: Identity
+    path: Path
+    suite: str
+    handshake_id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +79,7 @@ class IkeClosed:
 
 @dataclass(frozen=True, slots=True)
 class ChildEstablished:
-    """The first pair of a Child SA lineage is installed."""
+    """The first pair of a Child SA lineage is installed; `lane` is the one lane that it serves, if not all."""
 
     child_id: int
     ike_id: int
@@ -74,6 +92,7 @@ class ChildEstablished:
     suite: str
     local_ts: tuple[TrafficSelector, ...]
     remote_ts: tuple[TrafficSelector, ...]
+    lane: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +174,80 @@ class HandshakeRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Redirected:
+    """The peer sends us from `gateway` to another one, an address or a host name; the IKE SA ends as "redirected"."""
+
+    ike_id: int
+    connection: str
+    target: IpAddress | str
+    gateway: IpAddress
+
+
+@dataclass(frozen=True, slots=True)
 class PathChanged:
-    """An authenticated message showed that the peer's address or port moved (RFC 7296 section 2.23)."""
+    """Traffic takes another path: an address of ours or the peer's changed, or the old path fell silent.
+
+    `reason` is "nat-moved" (RFC 7296 section 2.23), "own-address", "peer-address", "path-silent",
+    "path-refused" or "path-preferred".
+    """
 
     ike_id: int
     connection: str
     old: Path
     new: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathRefused:
+    """The peer does not want to be reached over this path, or sees a NAT where it allows none (RFC 4555)."""
+
+    ike_id: int
+    connection: str
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressLeased:
+    """The peer asked for an inner address and got one out of a pool, or two of different IP versions."""
+
+    ike_id: int
+    connection: str
+    peer: Identity
+    addresses: tuple[IpAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """The IKE SA that held these addresses ended; they wait for the same peer to come back."""
+
+    ike_id: int
+    connection: str
+    peer: Identity
+    addresses: tuple[IpAddress, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AddressesAssigned:
+    """The peer gave us inner addresses, which are ours until the IKE SA of that lineage is closed."""
+
+    ike_id: int
+    connection: str
+    peer: Identity
+    path: Path
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class ExtensionNote:
+    """Something that an extension has to tell; `extension` is its name, `detail` a sentence for people."""
+
+    ike_id: int
+    connection: str
+    peer: Identity | None
+    extension: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +265,7 @@ Event = (
     StateChanged
     | IkeEstablished
     | IkeRekeyed
+    | IkeReauthenticated
     | IkeClosed
     | ChildEstablished
     | ChildRekeyed
@@ -188,5 +275,11 @@ Event = (
     | InitiationFailed
     | HandshakeRefused
     | PathChanged
+    | AddressLeased
+    | LeaseEnded
+    | AddressesAssigned
+    | PathRefused
+    | Redirected
+    | ExtensionNote
     | EngineFault
 )

@@ -6,22 +6,25 @@ unprotected messages can make us ask the peer whether it lives, and no more (RFC
 """
 
 from rhp.crypto.errors import AuthenticationFailed
-from rhp.ike import child_sa, conductor, sealing
-from rhp.ike.effects import Send
+from rhp.ike import conductor, crash, fragments, lifecycle, moving, paths, roaming, sealing
 from rhp.ike.errors import PeerError
-from rhp.ike.events import PathChanged
 from rhp.ike.exchange import Verdict
 from rhp.ike.ike_sa import NO_SPI, IkeSa
 from rhp.ike.path import Path
-from rhp.ike.states import ACCEPTED_REQUESTS, IkeState
-from rhp.ike.tasks import dpd
+from rhp.ike.sealing import Opened
+from rhp.ike.states import ACCEPTED_REQUESTS, FIRST_EXCHANGES, IkeState
+from rhp.ike.tasks import dpd, mobike_update
 from rhp.wire.errors import DecodeError, UnsupportedCriticalPayload
 from rhp.wire.header import Header
-from rhp.wire.iana import ExchangeType, NotifyType
+from rhp.wire.iana import NotifyType, PayloadType
 from rhp.wire.message import Message, parse_message
+from rhp.wire.skf import SKF
 
 HINT_PAUSE = 3.0
 """Seconds of silence from a peer before an unprotected hint makes us ask whether it lives."""
+
+PROOF_PAUSE = 1.0
+"""The same for a peer that gave us a token: one question is enough, for after a crash it will answer with that."""
 
 
 def deliver(sa: IkeSa, header: Header, datagram: bytes, path: Path, now: float) -> None:
@@ -50,88 +53,123 @@ def _unfit(sa: IkeSa, header: Header) -> str | None:
 def _request(sa: IkeSa, header: Header, datagram: bytes, path: Path, now: float) -> None:
     ctx = sa.ctx
     verdict = sa.responses.judge(header.message_id, datagram)
-    if verdict is Verdict.REPEATED and sa.responses.answer is not None:
+    if verdict is Verdict.REPEATED:
         ctx.count("request-repeated")
-        ctx.do(Send(sa.responses.answer, path))
+        ctx.send(sa.responses.answer, path)
     elif verdict is Verdict.WAITING:
         ctx.count("request-waiting")
+    elif _is_past_fragment(sa, header):
+        _past_fragment(sa, datagram, path)
     elif header.exchange not in ACCEPTED_REQUESTS[sa.state]:
         ctx.count("unexpected-request")
     elif verdict is not Verdict.NEW:
         _unprotected(sa, datagram, now, "message-id-outside-window")
     else:
-        _open_request(sa, datagram, path, now)
+        _open_request(sa, header, datagram, path, now)
 
 
-def _open_request(sa: IkeSa, datagram: bytes, path: Path, now: float) -> None:
-    frame, inside = _open(sa, datagram, now)
-    if frame is None:
+def _open_request(sa: IkeSa, header: Header, datagram: bytes, path: Path, now: float) -> None:
+    opened = _open(sa, header, datagram, now)
+    if opened is None:
         return
     _seen(sa, path, now)
+    fragments.complete(sa, opened)
     try:
-        sealed = sealing.sealed_payload(frame)
-        if sealed is not None:
-            conductor.answer(sa, sealing.opened(frame, sealed, inside), datagram, path, now)
+        conductor.answer(sa, opened, path, now)
     except UnsupportedCriticalPayload as error:
         notify = NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD
         refusal = PeerError(error.reason, notify, data=bytes((error.payload_type,)))
-        conductor.refuse(sa, frame.exchange, datagram, refusal, path, now)
+        conductor.refuse(sa, opened.frame.exchange, opened.datagram, refusal, path, now)
     except DecodeError as error:
         refusal = PeerError(error.reason, NotifyType.INVALID_SYNTAX, fatal=True)
-        conductor.refuse(sa, frame.exchange, datagram, refusal, path, now)
+        conductor.refuse(sa, opened.frame.exchange, opened.datagram, refusal, path, now)
+
+
+def _is_past_fragment(sa: IkeSa, header: Header) -> bool:
+    """Whether this is the last request again in fragments, and not the first one as it was."""
+    past = header.message_id == sa.responses.next_id - 1 and bool(sa.responses.answer)
+    return past and header.next_payload == PayloadType.SKF
+
+
+def _past_fragment(sa: IkeSa, datagram: bytes, path: Path) -> None:
+    """A fragment of the last request; only the first one has the answer sent again (RFC 7383 section 2.6.1).
+
+    Where it is not as it was, the sender tries smaller pieces, because it saw no answer: then so do we, once the
+    fragment is verified.
+    """
+    responses = sa.responses
+    try:
+        sealed = sealing.sealed_payload(parse_message(datagram))
+        if not isinstance(sealed, SKF) or sealed.fragment_number > 1 or not sa.fragment_size:
+            sa.ctx.count("fragment-of-the-past")
+            return
+        sealing.unseal(responses.cipher, datagram, sealed)
+    except DecodeError as error:
+        sa.ctx.count(error.reason)
+    except AuthenticationFailed:
+        sa.ctx.count("integrity-check-failed")
+    else:
+        fragments.narrow(sa, len(datagram))
+        responses.recut(datagram, sealing.limit(sa))
+        sa.ctx.count("request-repeated")
+        sa.ctx.send(responses.answer, path)
 
 
 def _response(sa: IkeSa, header: Header, datagram: bytes, path: Path, now: float) -> None:
     turn = sa.turn
     if turn is None or not sa.requests.expects(header.message_id) or header.exchange != turn.exchange:
         _unprotected(sa, datagram, now, "unexpected-response")
-    elif header.exchange == ExchangeType.IKE_SA_INIT:
-        _init_response(sa, datagram, path, now)
+    elif header.exchange in FIRST_EXCHANGES:
+        _init_response(sa, header, datagram, path, now)
     else:
-        _open_response(sa, datagram, path, now)
+        _open_response(sa, header, datagram, path, now)
 
 
-def _init_response(sa: IkeSa, datagram: bytes, path: Path, now: float) -> None:
+def _init_response(sa: IkeSa, header: Header, datagram: bytes, path: Path, now: float) -> None:
     try:
-        message = parse_message(datagram)
+        message = parse_message(datagram, header)
         sealed = sealing.sealed_payload(message)
-    except (DecodeError, PeerError) as error:
+    except DecodeError as error:
         sa.ctx.count(error.reason)
         return
     if sealed is not None:
         sa.ctx.count("sealed-init")
         return
     sa.shake.message_r = datagram
-    conductor.conclude(sa, message, path, now)
+    conductor.conclude(sa, message, None, path, now)
 
 
-def _open_response(sa: IkeSa, datagram: bytes, path: Path, now: float) -> None:
-    frame, inside = _open(sa, datagram, now)
-    if frame is None:
+def _open_response(sa: IkeSa, header: Header, datagram: bytes, path: Path, now: float) -> None:
+    opened = _open(sa, header, datagram, now)
+    if opened is None:
         return
     _seen(sa, path, now)
+    fragments.complete(sa, opened)
     try:
-        sealed = sealing.sealed_payload(frame)
-        if sealed is not None:
-            conductor.conclude(sa, sealing.opened(frame, sealed, inside), path, now)
+        spread, was_update = sa.requests.spread, mobike_update.is_updating(sa)
+        conductor.conclude(sa, opened.message(), opened, path, now)
+        if spread:
+            roaming.answered(sa.newest, path, was_update, now)
     except DecodeError as error:
         conductor.unreadable(sa, error.reason, now)
 
 
-def _open(sa: IkeSa, datagram: bytes, now: float) -> tuple[Message | None, bytes]:
-    """The message in the clear and what is sealed in it; None when it is not the peer's."""
+def _open(sa: IkeSa, header: Header, datagram: bytes, now: float) -> Opened | None:
+    """The message with its seal open; None when it is not the peer's, or not whole yet."""
     try:
-        frame = parse_message(datagram)
+        frame = parse_message(datagram, header)
         sealed = sealing.sealed_payload(frame)
-        if sealed is None:
-            hint(sa, now)
-            return None, b""
-        return frame, sealing.unseal(sa, datagram, sealed)
-    except (DecodeError, PeerError) as error:
+        if isinstance(sealed, SKF):
+            return fragments.collect(sa, frame, sealed, datagram, now)
+        if sealed is not None:
+            inside = sealing.unseal(sa.cipher_in, datagram, sealed)
+            return Opened(frame, sealed.next_payload, inside, datagram, len(datagram))
+        _overheard(sa, frame, now)
+    except DecodeError as error:
         sa.ctx.count(error.reason)
     except AuthenticationFailed:
         sa.ctx.count("integrity-check-failed")
-    return None, b""
+    return None
 
 
 def _unprotected(sa: IkeSa, datagram: bytes, now: float, reason: str) -> None:
@@ -140,9 +178,17 @@ def _unprotected(sa: IkeSa, datagram: bytes, now: float, reason: str) -> None:
     try:
         frame = parse_message(datagram)
         if sealing.sealed_payload(frame) is None:
-            hint(sa, now)
-    except (DecodeError, PeerError) as error:
+            _overheard(sa, frame, now)
+    except DecodeError as error:
         sa.ctx.count(error.reason)
+
+
+def _overheard(sa: IkeSa, frame: Message, now: float) -> None:
+    """An unprotected message with the SPIs of this SA: it ends the SA if it proves a crash, else it is a hint."""
+    if sa.established_at is not None and crash.proves(sa, frame):
+        lifecycle.close(sa, crash.CRASHED, now)
+    else:
+        hint(sa, now)
 
 
 def hint(sa: IkeSa, now: float) -> None:
@@ -155,7 +201,7 @@ def hint(sa: IkeSa, now: float) -> None:
         return
     if dpd.is_checking(sa):
         sa.requests.policy = dpd.QUICK
-    elif not sa.requests.outstanding and now - sa.last_seen >= HINT_PAUSE:
+    elif not sa.requests.outstanding and now - sa.last_seen >= (PROOF_PAUSE if sa.peer_token else HINT_PAUSE):
         sa.ctx.count("checked-after-hint")
         sa.enqueue(dpd.check(sa, dpd.QUICK))
         conductor.pump(sa, now)
@@ -164,15 +210,20 @@ def hint(sa: IkeSa, now: float) -> None:
 def _seen(sa: IkeSa, path: Path, now: float) -> None:
     """An authentic, new message: the peer lives, and if a NAT is before it, it is where the message came from.
 
-    RFC 7296 section 2.23: only the side that is not behind a NAT itself follows.
+    RFC 7296 section 2.23: only the side that is not behind a NAT itself follows. With MOBIKE nobody does (RFC 4555
+    section 3.8), but for a peer that begins to use the NAT-T ports, as both have to.
     """
     sa.last_seen = now
     if path == sa.path:
         return
+    newest = sa.newest
+    mobile = newest.mobility is not None
     if sa.state is IkeState.HALF_OPEN:
         sa.path = path
-    elif sa.state is IkeState.ESTABLISHED and may_move(sa, path):
-        move(sa, path)
+    elif mobile and path.natt and not newest.path.natt and paths.same_ends(path, newest.path):
+        newest.path = path
+    elif sa.state is IkeState.ESTABLISHED and not mobile and may_move(sa, path):
+        moving.follow(newest, path, "nat-moved")
     else:
         sa.ctx.count("other-path")
 
@@ -180,12 +231,3 @@ def _seen(sa: IkeSa, path: Path, now: float) -> None:
 def may_move(sa: IkeSa, path: Path) -> bool:
     """Whether the peer's address may follow its authentic messages: it is behind a NAT and we are not."""
     return sa.nat_remote and not sa.nat_local and path.natt
-
-
-def move(sa: IkeSa, path: Path) -> None:
-    """The peer is elsewhere now; its children follow."""
-    old, sa.path = sa.path, path
-    sa.ctx.count("path-changed")
-    sa.ctx.emit(PathChanged(sa.id, sa.connection_name, old, path))
-    for child in sa.children.values():
-        child_sa.migrate(child)

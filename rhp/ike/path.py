@@ -4,10 +4,12 @@ A path names both ends of one outer UDP flow and says whether it runs over the N
 carries the four-octet non-ESP marker (RFC 3948 section 2.2); the adapter adds and strips it, the engine never sees it.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 IpAddress = IPv4Address | IPv6Address
+IpNetwork = IPv4Network | IPv6Network
 
 IKE_PORT = 500
 NATT_PORT = 4500
@@ -38,3 +40,9 @@ class Path:
 
     def __str__(self) -> str:
         return f"{self.local} <-> {self.remote}{' (NAT-T)' if self.natt else ''}"
+
+
+def within(address: IpAddress, networks: Iterable[IpNetwork]) -> bool:
+    """Whether an address is in one of these networks; none at all is any."""
+    listed = tuple(networks)
+    return not listed or any(address.version == network.version and address in network for network in listed)

@@ -5,6 +5,7 @@ the intersection of what is offered with what is configured, box by box.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from rhp.wire.iana import IpProtocol, TsType
@@ -14,22 +15,37 @@ from rhp.wire.ts import TrafficSelector
 _OPAQUE = (65535, 0)
 _ANY_PORT = (0, 65535)
 
-ETHERNET = (
-    TrafficSelector(
-        TsType.IPV4_ADDR_RANGE, IpProtocol.ETHERIP, *_ANY_PORT, IPv4Address(0), IPv4Address("255.255.255.255")
-    ),
-    TrafficSelector(TsType.IPV6_ADDR_RANGE, IpProtocol.ETHERIP, *_ANY_PORT, IPv6Address(0), IPv6Address(2**128 - 1)),
-)
+
+def _between_any(protocol: int) -> tuple[TrafficSelector, TrafficSelector]:
+    return (
+        TrafficSelector(TsType.IPV4_ADDR_RANGE, protocol, *_ANY_PORT, IPv4Address(0), IPv4Address(2**32 - 1)),
+        TrafficSelector(TsType.IPV6_ADDR_RANGE, protocol, *_ANY_PORT, IPv6Address(0), IPv6Address(2**128 - 1)),
+    )
+
+
+ETHERNET = _between_any(IpProtocol.ETHERIP)
 """What an Ethernet child asks for on both sides: EtherIP (RFC 3378) between any two addresses."""
+
+ANYTHING = _between_any(0)
+"""Every protocol between any two addresses."""
 
 MAX_SELECTORS = 64
 """More boxes than that are not worth a policy; what a peer offers beyond is not looked at."""
+
+
+def hosts(addresses: Iterable[IPv4Address | IPv6Address]) -> tuple[TrafficSelector, ...]:
+    """All traffic of these addresses."""
+    kinds = {4: TsType.IPV4_ADDR_RANGE, 6: TsType.IPV6_ADDR_RANGE}
+    return tuple(TrafficSelector(kinds[one.version], 0, *_ANY_PORT, one, one) for one in addresses)
 
 
 def intersection(one: TrafficSelector, other: TrafficSelector) -> TrafficSelector | None:
     """The box that is in both, or None."""
     if one.ts_type != other.ts_type:
         return None
+    if one == other:
+        empty = _ports(one, other) is None or one.start > one.end  # type: ignore[operator]
+        return None if empty else one
     if one.protocol != other.protocol and one.protocol and other.protocol:
         return None
     ports = _ports(one, other)
@@ -55,8 +71,16 @@ def covered(inner: Iterable[TrafficSelector], outer: Sequence[TrafficSelector]) 
 
 def narrow(offered: Sequence[TrafficSelector], configured: Sequence[TrafficSelector]) -> tuple[TrafficSelector, ...]:
     """What is in both, in the order offered and without what another part contains; empty when nothing is."""
+    return _narrowed(tuple(offered[:MAX_SELECTORS]), tuple(configured))
+
+
+# Most peers ask for the same as those before them.
+@lru_cache(256)
+def _narrowed(
+    offered: tuple[TrafficSelector, ...], configured: tuple[TrafficSelector, ...]
+) -> tuple[TrafficSelector, ...]:
     found: list[TrafficSelector] = []
-    for box in offered[:MAX_SELECTORS]:
+    for box in offered:
         for ours in configured:
             part = intersection(box, ours)
             if part is None or any(contains(known, part) for known in found):

@@ -1,10 +1,10 @@
 """The states of an IKE SA and of a Child SA, and every transition there is.
 
 How this works: an IKE SA is CREATED and leaves that state at once. As initiator it is CONNECTING until IKE_SA_INIT is
-answered; as responder it is HALF_OPEN after having answered. It is AUTHENTICATING during IKE_AUTH, guard questions
-included, then ESTABLISHED. A rekey makes a successor that is ESTABLISHED at once and leaves the old one REKEYED,
-which only waits for its DELETE. DELETING has its own DELETE (or its last word to a peer that failed to authenticate)
-on the way.
+answered and the key exchanges of IKE_INTERMEDIATE are done (RFC 9242); as responder it is HALF_OPEN after having
+answered, until IKE_AUTH. It is AUTHENTICATING during IKE_AUTH, guard questions included, then ESTABLISHED. A rekey
+makes a successor that is ESTABLISHED at once and leaves the old one REKEYED, which only waits for its DELETE. DELETING
+has its own DELETE (or its last word to a peer that failed to authenticate) on the way.
 """
 
 import enum
@@ -59,17 +59,26 @@ CHILD_TRANSITIONS: Mapping[ChildState, frozenset[ChildState]] = {
     ChildState.REKEYING: frozenset(
         {ChildState.INSTALLED, ChildState.REKEYED, ChildState.DELETING, ChildState.CLOSED},
     ),
-    ChildState.REKEYED: frozenset({ChildState.DELETING, ChildState.CLOSED}),
+    ChildState.REKEYED: frozenset({ChildState.REKEYING, ChildState.DELETING, ChildState.CLOSED}),
     ChildState.DELETING: frozenset({ChildState.CLOSED}),
     ChildState.CLOSED: frozenset(),
 }
 
-_PROTECTED = frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL})
+FIRST_EXCHANGES = frozenset({ExchangeType.IKE_SA_INIT, ExchangeType.IKE_SESSION_RESUME})
+"""An IKE SA begins with one of these, in the clear, with Message ID 0 (RFC 7296 section 1.2, RFC 5723 4.3.2)."""
+
+LIVE_CHILD = frozenset({ChildState.INSTALLED, ChildState.REKEYING})
+"""A pair in these states is the one of its lineage that traffic goes on."""
+
+_PROTECTED = frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.INFORMATIONAL, ExchangeType.IKE_FOLLOWUP_KE})
+
+CHANGES = frozenset({ExchangeType.CREATE_CHILD_SA, ExchangeType.IKE_FOLLOWUP_KE})
+"""The exchanges that make new SAs on an established IKE SA."""
 
 ACCEPTED_REQUESTS: Mapping[IkeState, frozenset[ExchangeType]] = {
-    IkeState.CREATED: frozenset({ExchangeType.IKE_SA_INIT}),
+    IkeState.CREATED: FIRST_EXCHANGES,
     IkeState.CONNECTING: frozenset(),
-    IkeState.HALF_OPEN: frozenset({ExchangeType.IKE_AUTH}),
+    IkeState.HALF_OPEN: frozenset({ExchangeType.IKE_INTERMEDIATE, ExchangeType.IKE_AUTH}),
     IkeState.AUTHENTICATING: frozenset(),
     IkeState.ESTABLISHED: _PROTECTED,
     IkeState.REKEYED: _PROTECTED,

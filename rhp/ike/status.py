@@ -2,21 +2,27 @@
 
 from dataclasses import dataclass
 
+from rhp.ike import renewal
+from rhp.ike.assignment import Assignment
 from rhp.ike.child_sa import ChildSa, carrier
 from rhp.ike.config import Mode
 from rhp.ike.effects import Carrier
 from rhp.ike.events import Role
 from rhp.ike.ike_sa import IkeSa
-from rhp.ike.path import Path
+from rhp.ike.path import IpAddress, Path
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector
 
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """One live pair of ESP SAs; times are on the engine's clock, None where there is no such deadline."""
+    """One live pair of ESP SAs; `lane` is the only lane that sends on it, None where every lane may.
+
+    Times are on the engine's clock, None where there is no such deadline.
+    """
 
     child_id: int
+    lane: int | None
     name: str
     mode: Mode
     state: str
@@ -33,7 +39,12 @@ class ChildStatus:
 
 @dataclass(frozen=True, slots=True)
 class IkeStatus:
-    """One IKE SA; `connection` is empty and `peer`, `suite` are None while they are not known."""
+    """One IKE SA; `connection` is empty and `peer`, `suite` are None while they are not known.
+
+    `assigned` is what the peer gave us by a configuration payload, `leased` are the addresses that we gave it.
+    `asks` names the exchange of ours that waits for its answer, None when there is none.
+    With `mobike` agreed on, the two lists are the further addresses that the sides told each other (RFC 4555).
+    """
 
     ike_id: int
     connection: str
@@ -45,14 +56,22 @@ class IkeStatus:
     spi_i: bytes
     spi_r: bytes
     suite: str | None
+    ppk: bool
     nat_local: bool
     nat_remote: bool
+    mobike: bool
+    told_addresses: tuple[IpAddress, ...]
+    peer_addresses: tuple[IpAddress, ...]
     created_at: float
     established_at: float | None
     rekey_at: float | None
     expires_at: float | None
+    reauth_at: float | None
+    asks: str | None
     last_seen: float
     children: tuple[ChildStatus, ...]
+    assigned: Assignment | None = None
+    leased: tuple[IpAddress, ...] = ()
 
 
 def of(sa: IkeSa) -> IkeStatus:
@@ -68,14 +87,22 @@ def of(sa: IkeSa) -> IkeStatus:
         spi_i=sa.spi_i,
         spi_r=sa.spi_r,
         suite=sa.suite.name if sa.suite is not None else None,
+        ppk=sa.ppk,
         nat_local=sa.nat_local,
         nat_remote=sa.nat_remote,
+        mobike=sa.mobility is not None,
+        told_addresses=(sa.mobility.told or ()) if sa.mobility is not None else (),
+        peer_addresses=sa.mobility.peer_addresses if sa.mobility is not None else (),
         created_at=sa.created_at,
         established_at=sa.established_at,
         rekey_at=sa.rekey_at,
         expires_at=sa.expires_at,
+        reauth_at=sa.reauth_at,
+        asks=sa.turn.exchange.name if sa.turn is not None else None,
         last_seen=sa.last_seen,
-        children=tuple(_child(child) for child in sa.children.values()),
+        children=tuple(_child(child) for child in renewal.remaining(sa)),
+        assigned=sa.assigned,
+        leased=tuple(lease.address for lease in sa.leases),
     )
 
 
@@ -83,6 +110,7 @@ def _child(child: ChildSa) -> ChildStatus:
     terms = child.terms
     return ChildStatus(
         child_id=child.id,
+        lane=child.lane,
         name=child.name,
         mode=terms.config.mode,
         state=child.state.value,

@@ -11,6 +11,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rhp.crypto.secret import Secret
 from rhp.guard.protocol import Answer, Question
 from rhp.ike.config import Retransmit
 from rhp.ike.errors import Fault
@@ -21,6 +22,7 @@ from rhp.wire.message import Message, Payload
 if TYPE_CHECKING:
     from rhp.ike.context import Context
     from rhp.ike.ike_sa import IkeSa
+    from rhp.ike.sealing import Letter, Opened
 
 OVER = frozenset({IkeState.REKEYED, IkeState.DELETING, IkeState.CLOSED})
 """An IKE SA in these states begins nothing but its own end."""
@@ -64,24 +66,35 @@ class Task:
         """Read `turn.inbound`; raise PeerError to refuse."""
         return None
 
+    def sealed(self, turn: "Turn", letter: "Letter") -> None:
+        """What `build` made is sealed and about to go out: the moment to change keys, or to note what was said."""
+
 
 class Turn:
     """One request and its response.
 
-    `ours` says who began. `inbound` is the peer's message with its payloads opened, `out` our own payloads, `now` and
-    `path` those of the last input. A task sets `repeat` to have our request built and sent anew (it does so at most a
-    few times), `ending` to end the IKE SA once the message is out or processed, and appends to `follow` the turns that
-    come next.
+    `ours` says who began; `over` is another path than the IKE SA's, which a request of ours tries out first. `inbound`
+    is the peer's message with its payloads opened, and `opened` the same before they were read; `out` are our own
+    payloads, `now` and `path` those of the last input. A task sets `repeat` to have our request built and sent anew (it
+    does so at most a few times), `instead` to have another first exchange take its place, `ending` to end the IKE SA
+    once the message is out or processed, and appends to `follow` the turns that come next. `gone` are ESP SPIs that
+    nobody knew and that the peer deleted while our request was out: pairs that it has granted, in an answer which is
+    still to come. `further` are the secrets of additional key exchanges, None before they were made.
     """
 
     __slots__ = (
         "ending",
         "exchange",
         "follow",
+        "further",
+        "gone",
         "inbound",
+        "instead",
         "now",
+        "opened",
         "ours",
         "out",
+        "over",
         "path",
         "policy",
         "repeat",
@@ -97,13 +110,18 @@ class Turn:
         self.tasks = tasks
         self.ours = ours
         self.policy = policy
+        self.over: Path | None = None
         self.path: Path = sa.path
         self.now = 0.0
         self.inbound: Message | None = None
+        self.opened: Opened | None = None
         self.out: list[Payload] = []
         self.repeat = False
+        self.instead: Turn | None = None
         self.ending: Ending | None = None
         self.follow: list[Turn] = []
+        self.gone: tuple[int, ...] = ()
+        self.further: Sequence[Secret] | None = None
 
     @property
     def ctx(self) -> "Context":

@@ -38,7 +38,7 @@ class Node:
         spis = iter(range(0x1000, 1 << 30))
         self.engine = Engine(
             config,
-            allocate_spi=lambda: next(spis),
+            allocate_spi=lambda lane: next(spis),
             wall_clock=lambda: datetime(2026, 6, 1, tzinfo=UTC),
             random=random.Random(address).randbytes,
         )

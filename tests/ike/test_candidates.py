@@ -33,7 +33,7 @@ def path(local, remote):
 
 def suite(ike=GCM):
     offered = SA((parse_ike_proposal(ike).to_wire(1),))
-    return by_proposal([make("x", ike=ike)], offered, 31)[2]
+    return by_proposal([make("x", ike=ike)], offered, 31, intermediate=True)[2]
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,17 @@ def test_by_address(local, remote, names):
 def test_by_proposal_takes_the_first_connection_that_fits():
     offered = SA((parse_ike_proposal(CBC).to_wire(1), parse_ike_proposal(GCM).to_wire(2)))
     other = make("a", ike="chacha20poly1305-prfsha256-x25519")
-    connection, number, chosen = by_proposal([other, make("b")], offered, 31)
+    connection, number, chosen = by_proposal([other, make("b")], offered, 31, intermediate=True)
     assert (connection.name, number, chosen.name) == ("b", 2, GCM)
     with pytest.raises(NoProposalChosen, match=r"the peer offers .*; configured is aes256gcm16-prfsha384-x448"):
-        by_proposal([make("a", ike="aes256gcm16-prfsha384-x448"), make("b", ike="aes256-sha512-x448")], offered, 31)
+        by_proposal(
+            [make("a", ike="aes256gcm16-prfsha384-x448"), make("b", ike="aes256-sha512-x448")],
+            offered,
+            31,
+            intermediate=True,
+        )
     with pytest.raises(NoProposalChosen, match="no connection serves these addresses"):
-        by_proposal([], offered, 31)
+        by_proposal([], offered, 31, intermediate=True)
 
 
 def test_by_identity_the_pattern_that_says_most_wins():
@@ -117,3 +122,11 @@ def test_by_identity_the_suite_must_be_one_of_its_own():
     connections = [make("a", ike=CBC), make("b")]
     assert by_identity(connections, suite(GCM), parse_identity("a@x"), None, "psk").name == "b"
     assert by_identity(connections[:1], suite(GCM), parse_identity("a@x"), None, "psk") is None
+
+
+def test_by_identity_more_key_exchanges_than_asked_for_are_welcome():
+    hybrid = suite(f"{GCM}-ke1_mlkem768")
+    peer = parse_identity("a@x")
+    assert by_identity([make("plain")], hybrid, peer, None, "psk").name == "plain"
+    assert by_identity([make("hybrid", ike=f"{GCM}-ke1_mlkem768")], suite(), peer, None, "psk") is None
+    assert by_identity([make("other", ike=CBC)], hybrid, peer, None, "psk") is None

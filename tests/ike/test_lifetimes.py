@@ -1,6 +1,8 @@
 """Soft lifetimes, retries and their spread."""
 
 import random
+from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,7 +10,10 @@ from rhp.ike import lifetimes
 from rhp.ike.config import EngineConfig
 from rhp.ike.context import Context
 from rhp.ike.ike_sa import NO_SPI, IkeSa
+from rhp.ike.path import Endpoint, Path
 from rhp.ike.upkeep import TimeKeeper
+
+PATH = Path(Endpoint(ip_address("192.0.2.1"), 500), Endpoint(ip_address("192.0.2.2"), 500), natt=False)
 
 
 @pytest.fixture
@@ -53,8 +58,8 @@ def test_ids_are_never_given_twice(ctx):
 
 def test_ike_spis_are_never_zero_nor_taken(ctx):
     draws = iter([bytes(8), b"12345678", b"12345678", b"87654321"])
-    ctx.random = lambda size: next(draws)
+    ctx.spis = SimpleNamespace(strike=lambda: next(draws))
     spi = ctx.new_ike_spi()
     assert spi == b"12345678"
-    ctx.table.add(IkeSa(ctx, 1, "initiator", None, (spi, NO_SPI), None, 0.0))
+    ctx.table.add(IkeSa(ctx, 1, "initiator", None, (spi, NO_SPI), PATH, 0.0))
     assert ctx.new_ike_spi() == b"87654321"

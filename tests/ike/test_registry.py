@@ -18,7 +18,7 @@ def test_order_of_ike_sa_init():
 
 def test_order_of_ike_auth():
     found = names(ExchangeType.IKE_AUTH)
-    order = ["Identify", "Certificates", "Authenticate", "InitialContact", "FirstChild"]
+    order = ["Identify", "Certificates", "Authenticate", "InitialContact", "Configure", "FirstChild"]
     assert [name for name in found if name in order] == order
 
 

@@ -8,6 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ladder_net import LadderNet
+from ladder_tickets import sides
 
 
 @pytest.fixture
@@ -24,3 +25,16 @@ def ladder():
         print(net.diagram())
     for net in made:
         net.check_no_faults()
+
+
+@pytest.fixture
+def resuming(ladder):
+    """Two nodes that give and hold tickets, with secrets that outlive them."""
+
+    def make(**kwargs):
+        link = ladder(**{**sides(), **kwargs})
+        for side in link.sides:
+            side.keep_vault()
+        return link
+
+    return make

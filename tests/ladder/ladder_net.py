@@ -128,7 +128,9 @@ class LadderNet:
         source, target = packet.source, packet.target
         if self.nat is not None:
             source, target = self.nat.translate(source, target)
-        side = next((one for one in self.sides if target is not None and one.address == target.ip), None)
+        if not any(packet.source.ip in one.addresses for one in self.sides):
+            target = None  # Nobody can send from an address that is not there.
+        side = next((one for one in self.sides if target is not None and target.ip in one.addresses), None)
         self._draw(packet, note if side is not None else "there is nobody", arrives=side is not None)
         if side is not None:
             side.engine.receive(packet.datagram, Path(target, source, packet.natt), self.now)
@@ -192,7 +194,7 @@ class LadderNet:
     def reply(self, request, payloads):
         """Answer a packet that was dropped (or whose answer was) as if its addressee had said `payloads`."""
         header = request.header
-        side = next(one for one in self.sides if one.address == request.target.ip)
+        side = next(one for one in self.sides if request.target.ip in one.addresses)
         own = side.table.by_spi(header.spi_r if header.initiator else header.spi_i)
         if own is not None and own.responses.next_id == header.message_id:
             own.responses.next_id += 1

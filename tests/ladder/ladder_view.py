@@ -8,9 +8,10 @@ from rhp.wire.iana import ExchangeType, NotifyType
 from rhp.wire.message import Message, parse_header, parse_message, parse_payloads
 from rhp.wire.notify import Notify
 from rhp.wire.sk import SK
+from rhp.wire.skf import SKF
 
 WIDTH = 104
-_FIELDS = ("old", "new", "reason", "detail", "spi_in", "last", "replaces", "outbound_active")
+_FIELDS = ("old", "new", "reason", "detail", "spi_in", "lane", "replaces", "outbound_active")
 
 
 class Reader:
@@ -82,6 +83,8 @@ def _payload_name(payload):
         return f"N({_name(NotifyType, payload.type)})"
     if isinstance(payload, Delete):
         return f"D({int(payload.protocol)}{''.join(' ' + spi.hex() for spi in payload.spis)})"
+    if isinstance(payload, SKF):
+        return f"SKF({payload.fragment_number}/{payload.total_fragments})"
     return type(payload).__name__
 
 

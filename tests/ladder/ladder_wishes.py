@@ -29,3 +29,13 @@ def delete_child(link, side):
 
 def close(link, side):
     link.call(side, "close", side.status().ike_id)
+
+
+def held_up(link, way, one, other):
+    """Both begin the same thing, and one's request is held up while the other's is answered and goes on; gives it."""
+    way(link, one)
+    late = link.flight.pop()
+    way(link, other)
+    link.deliver()
+    link.deliver()
+    return late

@@ -7,6 +7,7 @@ from ladder_net import LadderNet
 from ladder_world import authority, config, connection, der, node_credentials, psk_policy, pubkey_side
 
 from rhp.guard.policy import GuardPolicy, PrivateKey, PskSecret
+from rhp.guard.secrets import SecretStore
 from rhp.ike.errors import Fault
 from rhp.ike.events import AuthenticationFailed, HandshakeRefused, IkeClosed, IkeEstablished, InitiationFailed
 from rhp.ike.tasks.auth import SignatureHashes
@@ -174,6 +175,25 @@ def test_certificate_without_its_key(ladder):
     policy_a = GuardPolicy(keys=(PrivateKey("t", pem=wrong.private_key),))
     b, policy_b = pubkey_side(B, A)
     link = ladder(config(a), config(b), policy_a, policy_b).establish()
+    assert_refused(link, link.b, "wrong-signature")
+
+
+def test_a_remembered_chain_proves_nothing_by_itself(ladder):
+    # a was here a minute ago, so b has its chain verified already:
+    #   a, with another's key --> b    HDR, SK {IDi = a, CERT of a, AUTH}
+    #   a <-- b                        HDR, SK {N(AUTHENTICATION_FAILED)}
+    a, policy_a = pubkey_side(A, B)
+    b, policy_b = pubkey_side(B, A)
+    link = ladder(config(a), config(b), policy_a, policy_b).establish()
+    assert link.b.states() == ["established"]
+    link.call(link.a, "close_all")
+    link.settle()
+    for side in (link.a, link.b):
+        side.events.clear()
+    assert len(link.b.engine._ctx.chains) == 1
+    wrong = node_credentials("mallory.example.org").private_key
+    link.a.guard = SecretStore(GuardPolicy(keys=(PrivateKey("t", pem=wrong),)))
+    link.establish()
     assert_refused(link, link.b, "wrong-signature")
 
 

@@ -109,6 +109,8 @@ def test_first_message_has_everything_a_responder_needs(ladder):
         NotifyType.NAT_DETECTION_SOURCE_IP,
         NotifyType.NAT_DETECTION_DESTINATION_IP,
         NotifyType.SIGNATURE_HASH_ALGORITHMS,
+        NotifyType.IKEV2_FRAGMENTATION_SUPPORTED,
+        NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED,
     }
     assert message.spi_r == bytes(8) and any(message.spi_i)
     assert message.initiator and not message.response and message.message_id == 0

@@ -1,5 +1,8 @@
 """What anybody can send, and what it may cost: memory and time of the responder, before anybody is authenticated."""
 
+from dataclasses import replace
+from ipaddress import ip_address
+
 from ladder_net import A, C
 from ladder_world import config, connection
 
@@ -98,3 +101,73 @@ def test_one_address_cannot_take_all_the_room(ladder):
     link.flight.clear()
     assert half_open(link) == 0
     assert link.b.table.half_open_of(A) == 0
+
+
+def test_beyond_a_rate_every_first_message_needs_a_cookie(ladder):
+    """Half-open SAs that come and go quickly are work as well, though there are never many of them."""
+    link = ladder(b=config(connection("b@x", "a@x"), init_rate=5))
+    for _ in range(8):
+        link.initiate()
+    for _ in range(8):
+        link.deliver()
+    assert half_open(link) == 5
+    assert link.b.count("cookie-asked") == 3
+    # Those who come back with their cookies get in, whatever the rate.
+    link.settle()
+    assert link.b.count("cookie-accepted") == 3
+    assert link.b.states().count("established") >= 1
+    # When it is quiet again, nobody is asked.
+    asked = link.b.count("cookie-asked")
+    link.advance(3.0)
+    link.establish()
+    assert link.b.count("cookie-asked") == asked
+
+
+def test_a_network_of_ipv6_is_one_source(ladder):
+    """One host may have a whole /64 to itself, so its addresses share what one source may have."""
+    link = ladder(b=config(connection("b@x", "a@x"), cookie_threshold=0, half_open_limit=50))
+    link.initiate()
+    for number in range(1, 9):
+        spi = bytes(7) + bytes((number,))
+        here = Endpoint(ip_address(f"2001:db8::{number}"), 500)
+        begin_with_cookie(link, spi, here)
+    assert half_open(link) == 5
+    begin_with_cookie(link, b"elsewher", Endpoint(ip_address("2001:db8:0:1::1"), 500))
+    assert half_open(link) == 6
+
+
+def begin_with_cookie(link, spi, here):
+    """A stranger at `here` asks, is given a cookie and brings it back."""
+    link.inject(link.b, first_message(link, spi=spi), here)
+    cookie = parse_message(link.flight.pop().datagram).notify(NotifyType.COOKIE)
+    message = parse_message(first_message(link, spi=spi))
+    again = Message(message.spi_i, message.spi_r, message.exchange, True, False, 0, (cookie, *message.payloads))
+    link.inject(link.b, build_message(again), here)
+    if link.flight and link.flight[-1].sender == "b":
+        link.flight.pop()
+
+
+def test_a_hint_from_an_address_is_found_without_looking_at_all_sas(ladder):
+    """Of a peer that has moved, hints are taken from where it is now, and no longer from where it was."""
+    link = ladder()
+    link.establish()
+    table, sa = link.b.table, next(link.b.table.sas())
+    assert table.by_remote(sa.path.remote) is sa
+    assert table.by_remote(Endpoint(sa.path.remote.ip, 1)) is sa
+    old, new = sa.path.remote, Endpoint(C, 4500)
+    sa.path = replace(sa.path, remote=new)
+    assert table.by_remote(old) is None
+    assert table.by_remote(new) is sa
+    table.remove(sa)
+    assert table.by_remote(new) is None
+
+
+def test_ike_sas_have_an_end(ladder):
+    """Whoever need not prove anything could make them without end, and pass every other limit."""
+    link = ladder(b=config(connection("b@x", "a@x"), ike_sa_limit=1)).establish()
+    link.inject(link.b, first_message(link, spi=b"another."))
+    assert half_open(link) == 0
+    assert link.b.count("ike-sa-limit") == 1
+    assert link.flight == []
+    # Who is in is not disturbed.
+    link.check_established()

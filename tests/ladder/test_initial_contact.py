@@ -5,7 +5,7 @@ from ladder_net import LOSE
 from ladder_world import config, connection, psk_policy
 
 from rhp.guard.secrets import SecretStore
-from rhp.ike.events import IkeClosed, IkeEstablished
+from rhp.ike.events import AuthenticationFailed, ChildEstablished, IkeClosed, IkeEstablished
 from rhp.wire.delete import Delete
 from rhp.wire.iana import NotifyType
 
@@ -171,3 +171,93 @@ def test_peer_starts_anew_during_a_rekey(ladder):
     link.advance(150)
     link.check_established()
     assert link.b.sizes()["ike"] == 1
+
+
+def crowd(ladder, policy, **more):
+    """a and c bear the same name, and b decides what becomes of that."""
+    b = config(connection("b@x", "a@x", unique=policy, dpd_delay=0))
+    return ladder(config(connection("a@x", "b@x", **more)), b, c=config(connection("a@x", "b@x", **more)))
+
+
+def test_keep_refuses_the_same_peer_from_elsewhere(ladder):
+    # c --- IKE_AUTH, without INITIAL_CONTACT ---> b, which has a: AUTHENTICATION_FAILED
+    link = crowd(ladder, "keep", unique="never").establish()
+    old = link.b.status().ike_id
+    link.advance(60)
+    link.initiate(link.c, to=link.b)
+    link.settle()
+    assert link.c.states() == []
+    assert [one.ike_id for one in link.b.engine.status()] == [old]
+    (failed,) = link.b.happened(AuthenticationFailed)
+    assert failed.reason == "peer-is-here-already"
+    assert len(link.b.happened(ChildEstablished)) == 1, "the new one never had a Child SA"
+    assert len(link.a.sas) == len(link.b.sas) == 1
+    assert link.a.happened(IkeClosed) == link.b.happened(IkeClosed) == []
+
+
+def test_keep_lets_a_peer_come_back_where_it_was(ladder):
+    # Then it is a renewal, or it has forgotten the old one.
+    link = crowd(ladder, "keep", unique="never").establish()
+    link.advance(60)
+    link.a.restart()
+    link.initiate()
+    link.settle()
+    link.advance(70)
+    assert link.a.states() == link.b.states() == ["established"]
+    assert len(link.a.sas) == len(link.b.sas) == 1
+    link.check_pairs()
+
+
+def test_keep_believes_a_peer_that_started_anew(ladder):
+    # c --- IKE_AUTH: N(INITIAL_CONTACT) ---> b: what b keeps is nothing but a memory
+    link = crowd(ladder, "keep").establish()
+    link.advance(60)
+    link.initiate(link.c, to=link.b)
+    link.settle()
+    assert link.b.states() == link.c.states() == ["established"]
+    assert [event.reason for event in link.b.happened(IkeClosed)] == ["initial-contact"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_keep_and_both_begin_at_once(ladder, seed):
+    a, b = (config(connection(*ends, unique="keep")) for ends in (("a@x", "b@x"), ("b@x", "a@x")))
+    link = ladder(a, b, seed=seed)
+    link.initiate(link.a)
+    link.initiate(link.b)
+    link.settle()
+    link.advance(40)
+    link.check_established()
+
+
+def test_never_lets_all_live_side_by_side(ladder):
+    # Several devices with one identity: none says INITIAL_CONTACT, and it would not be believed.
+    link = crowd(ladder, "never", unique="never").establish()
+    assert link.read(link.sent[2]).notify(NotifyType.INITIAL_CONTACT) is None
+    link.advance(60)
+    link.initiate(link.c, to=link.b)
+    link.settle()
+    link.advance(60)
+    assert link.b.states() == ["established"] * 2
+    assert len(link.b.sas) == 2
+    assert link.a.happened(IkeClosed) == link.b.happened(IkeClosed) == link.c.happened(IkeClosed) == []
+
+
+def test_never_and_one_of_them_says_that_it_is_the_first(ladder):
+    link = crowd(ladder, "never").establish()
+    link.advance(60)
+    link.initiate(link.c, to=link.b)
+    link.settle()
+    assert link.b.states() == ["established"] * 2
+
+
+def test_never_and_each_is_renewed_where_it_is(ladder):
+    link = crowd(ladder, "never", unique="never").establish()
+    link.advance(60)
+    link.initiate(link.c, to=link.b)
+    link.settle()
+    link.call(link.c, "reauthenticate", link.c.status().ike_id)
+    link.settle()
+    link.advance(70)
+    assert link.b.states() == ["established"] * 2
+    assert len(link.a.sas) == len(link.c.sas) == 1 and len(link.b.sas) == 2
+    assert link.b.count("ike-reauthenticated") == 1

@@ -64,11 +64,23 @@ def test_traffic_makes_checks_superfluous(ladder):
     link = link_with(ladder).establish()
     for _ in range(20):
         link.advance(20)
-        link.call(link.a, "seen_alive", link.a.child().child_id)
+        link.call(link.a, "seen_alive", link.a.child().spi_in)
     assert link.a.count("liveness-checked") == 0
     link.call(link.a, "seen_alive", 99)
     link.advance(31)
     assert link.a.count("liveness-checked") == 1
+
+
+def test_traffic_in_one_direction_only_is_no_life(ladder):
+    # Section 2.4: who only sends, and hears nothing, has to ask.
+    link = link_with(ladder).establish()
+    cut(link)
+    for _ in range(4):
+        link.advance(10)
+        link.call(link.a, "seen_sending", link.a.child().spi_in)
+    assert link.a.count("liveness-checked") == 1
+    link.advance(30)
+    assert link.a.states() == []
 
 
 def test_messages_of_the_peer_make_checks_superfluous(ladder):

@@ -18,10 +18,11 @@ from rhp.wire.notify import Notify
 OUTSIDE = "198.51.100.7"
 
 
-def with_encapsulation(ladder, one, other, **more):
+def with_encapsulation(ladder, one, other, *, mobike=False, **more):
+    """Without MOBIKE unless asked for: with it peers do not follow each other's messages (RFC 4555 section 3.8)."""
     return ladder(
-        config(connection("a@x", "b@x", encapsulation=one)),
-        config(connection("b@x", "a@x", encapsulation=other)),
+        config(connection("a@x", "b@x", encapsulation=one, mobike=mobike)),
+        config(connection("b@x", "a@x", encapsulation=other, mobike=mobike)),
         **more,
     )
 
@@ -104,6 +105,18 @@ def test_peer_without_nat_detection(ladder):
     assert not link.b.status().nat_remote and not link.b.status().nat_local
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_one_of_several_hashes_is_enough(ladder, first):
+    # a --- IKE_SA_INIT: .., N(NAT_DETECTION_SOURCE_IP) twice ---> b: a does not know by which address it speaks
+    link = with_encapsulation(ladder, "auto", "auto")
+    link.initiate()
+    message = parse_message(link.drop().datagram)
+    other = Notify(NotifyType.NAT_DETECTION_SOURCE_IP, bytes(20))
+    payloads = (other, *message.payloads) if first else (*message.payloads, other)
+    link.inject(link.b, build_message(replace(message, payloads=payloads)))
+    assert not link.b.status().nat_remote and not link.b.status().nat_local
+
+
 def test_keepalives_come_from_behind_the_nat_only(ladder):
     link = with_encapsulation(ladder, "auto", "auto", nat=Nat(A)).establish()
     link.advance(61)
@@ -124,6 +137,42 @@ def test_keepalives_go_on_after_a_rekey_and_only_once(ladder):
     before = len(link.a.keepalives)
     link.advance(60)
     assert len(link.a.keepalives) - before == 3
+
+
+def test_keepalives_only_where_nothing_else_is_sent(ladder):
+    # RFC 3948 section 4: whatever leaves through the NAT keeps its mapping.
+    link = with_encapsulation(ladder, "auto", "auto", nat=Nat(A)).establish()
+    for _ in range(20):
+        link.advance(15)
+        link.call(link.a, "seen_sending", link.a.child().spi_in)
+    assert link.a.keepalives == []
+    # IKE messages do as well, requests and answers.
+    link.advance(15)
+    link.call(link.a, "rekey_child", link.a.child().child_id)
+    link.settle()
+    link.advance(15)
+    link.call(link.b, "rekey_child", link.b.child().child_id)
+    link.settle()
+    link.advance(19)
+    assert link.a.keepalives == []
+    # Packets of the peer do not: only its own NAT learns from them.
+    link.call(link.a, "seen_alive", link.a.child().spi_in)
+    link.advance(2)
+    assert len(link.a.keepalives) == 1
+    link.call(link.a, "seen_sending", 0xDEAD)
+    link.advance(21)
+    assert len(link.a.keepalives) == 2
+
+
+def test_old_esp_is_no_reason_for_a_keepalive_later(ladder):
+    # What the data plane tells late counts from when it was.
+    link = with_encapsulation(ladder, "auto", "auto", nat=Nat(A)).establish()
+    link.advance(10)
+    link.a.engine.seen_sending(link.a.child().spi_in, link.now - 5.0)
+    link.advance(14.9)
+    assert link.a.keepalives == []
+    link.advance(0.2)
+    assert len(link.a.keepalives) == 1
 
 
 def test_no_keepalives_when_they_are_off(ladder):

@@ -108,6 +108,18 @@ def test_cookie(ladder):
     assert link.b.engine.counters["cookie-accepted"] == 1
 
 
+def test_cookie_with_a_responder_s_spi(ladder):
+    # a <--- HDR(A, B), N(COOKIE): B should be zero here, but is no reason not to come back (RFC 7296 section 2.6)
+    link = ladder(b=config(connection("b@x", "a@x"), cookie_threshold=0))
+    link.initiate()
+    link.deliver()
+    answer = parse_message(link.drop().datagram)
+    link.inject(link.a, build_message(replace(answer, spi_r=b"\x01" * 8)))
+    link.settle()
+    assert link.a.states() == link.b.states() == ["established"]
+    assert link.b.engine.counters["cookie-accepted"] == 1
+
+
 def test_cookie_and_invalid_ke(ladder):
     a = config(connection("a@x", "b@x", ike=(BOTH,)))
     b = config(connection("b@x", "a@x", ike=("aes128gcm16-prfsha256-ecp256",)), cookie_threshold=0)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from ipaddress import ip_address
 
 import pytest
+from ladder_wishes import SIDES, sides
 from ladder_world import config, connection
 
 from rhp.ike.events import ChildClosed, IkeClosed
@@ -249,13 +250,22 @@ def test_unknown_esp_of_a_stranger(ladder):
 def test_unknown_esp_of_a_peer(ladder):
     # b --- INFORMATIONAL, protected: N(INVALID_SPI) ---> a; one report at a time is enough
     link = ladder().establish()
-    lost = link.a.child()
     for _ in range(5):
-        link.call(link.b, "unknown_spi", lost.spi_out, link.b.status().path)
+        link.call(link.b, "unknown_spi", 0xDEADBEEF, link.b.status().path)
     (packet,) = link.flight
-    assert link.read(packet).notify(NotifyType.INVALID_SPI).data == lost.spi_out.to_bytes(4)
-    # a --- its answer, then D(that pair) ---> b
-    link.deliver()
+    assert link.read(packet).notify(NotifyType.INVALID_SPI).data == b"\xde\xad\xbe\xef"
+    link.settle()
+    # a has sent nothing there, and keeps what it has.
+    assert link.a.count("spi-lost-by-peer") == 1
+    link.check_established()
+    assert link.a.happened(ChildClosed) == []
+
+
+def test_a_pair_that_the_peer_has_lost(ladder):
+    # a <--- INFORMATIONAL, protected: N(INVALID_SPI) --- b; a --- its answer, then D(that pair) ---> b
+    link = ladder().establish()
+    lost = link.a.child()
+    link.inject(link.a, link.forge(link.b, (Notify(NotifyType.INVALID_SPI, lost.spi_out.to_bytes(4)),)))
     assert link.a.count("spi-lost-by-peer") == 1
     assert link.a.status().children[0].state == "deleting"
     link.settle()
@@ -263,16 +273,43 @@ def test_unknown_esp_of_a_peer(ladder):
     assert [event.reason for event in link.a.happened(ChildClosed)] == ["lost-by-peer"]
 
 
+@SIDES
+def test_esp_that_comes_a_moment_before_its_sa_is_there_is_no_reason_to_report_it(ladder, who):
+    # one: ESP for an SPI that nobody knows ...   one <--- and then what made it; the lanes' word comes last
+    link = ladder().establish()
+    one, other = sides(link, who)
+    for _ in range(5):
+        link.call(one, "unknown_spi", one.child().spi_in, one.status().path)
+    assert link.flight == []
+    assert one.count("early-esp") == 5 and one.count("unknown-esp-spi") == 0
+    link.settle()
+    link.check_established()
+    assert other.count("spi-lost-by-peer") == 0
+    assert [side.happened(ChildClosed) for side in link.sides] == [[], []]
+
+
 def test_report_of_a_pair_that_is_being_replaced(ladder):
     # Stray packets on the old pair are no surprise then.
     link = ladder().establish()
     old = link.a.child()
     link.call(link.a, "rekey_child", old.child_id)
-    link.call(link.b, "unknown_spi", old.spi_out, link.b.status().path)
+    link.inject(link.a, link.forge(link.b, (Notify(NotifyType.INVALID_SPI, old.spi_out.to_bytes(4)),)))
     link.settle()
     link.check_established()
     assert link.a.count("spi-lost-by-peer") == 1
     assert link.a.happened(ChildClosed) == []
+
+
+def test_a_pair_that_is_reported_again_and_again_is_deleted_once(ladder):
+    # a has a request out that b does not answer;   a <--- N(INVALID_SPI), fifty times --- b
+    link = ladder().establish()
+    link.call(link.a, "rekey_ike", link.a.status().ike_id)
+    assert link.drop().sender == "a"
+    report = (Notify(NotifyType.INVALID_SPI, link.a.child().spi_out.to_bytes(4)),)
+    for _ in range(50):
+        link.inject(link.a, link.forge(link.b, report))
+    assert link.a.count("spi-lost-by-peer") == 50
+    assert len(link.a.sa().queue) == 1
 
 
 def test_report_of_a_pair_that_is_no_longer_ours_changes_nothing(ladder):

@@ -3,7 +3,7 @@
 import pytest
 from ladder_world import child, config, connection
 
-from rhp.crypto.algorithms import ENCRYPTIONS, INTEGRITIES, KEY_EXCHANGES, PRFS
+from rhp.crypto.algorithms import ADDITIONAL_ONLY, ENCRYPTIONS, INTEGRITIES, KEY_EXCHANGES, PRFS
 
 CIPHERS = [
     item.name if item.aead else f"{item.name}-{INTEGRITIES[index % len(INTEGRITIES)].name}"
@@ -49,6 +49,12 @@ def test_pseudo_random_functions(ladder, prf):
 
 
 @pytest.mark.parametrize("method", KEY_EXCHANGES)
+def test_additional_key_exchanges(ladder, method):
+    first = "ecp256" if method == "x25519" else "x25519"
+    walk(link_with(ladder, ike=f"aes128gcm16-prfsha256-{first}-ke1_{method}"))
+
+
+@pytest.mark.parametrize("method", [name for name, method in KEY_EXCHANGES.items() if method not in ADDITIONAL_ONLY])
 def test_key_exchanges(ladder, method):
     link = link_with(ladder, ike=f"aes128gcm16-prfsha256-{method}", esp=f"aes128gcm16-{method}")
     walk(link)

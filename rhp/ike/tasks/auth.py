@@ -1,24 +1,30 @@
 """AUTH: each side proves the identity that it gave (RFC 7296 section 2.15, RFC 7427).
 
-The proof covers the prover's own IKE_SA_INIT message, the other side's nonce and the prover's ID payload. Pre-shared
-keys and private keys stay with the guard, which makes our proof and checks the peer's where that takes a secret; a
-peer's signature is checked here, against the key of a certificate that leads to a CA of the connection.
+The proof covers the prover's own IKE_SA_INIT message, the other side's nonce, the prover's ID payload, and what was
+said in IKE_INTERMEDIATE exchanges (RFC 9242). Pre-shared keys and private keys stay with the guard, which makes our
+proof and checks the peer's where that takes a secret; a peer's signature is checked here, against the key of a
+certificate that leads to a CA of the connection. How we prove ourselves and how the peer does are two settings. NULL
+(RFC 7619) proves no more than that the prover took part in the key exchange; it takes no long-term secret, so it is
+made and checked here, and only where the connection says so.
 """
 
-from rhp.crypto.auth import auth_octets
+from collections.abc import Generator
+from hmac import compare_digest
+
+from rhp.crypto.auth import auth_octets, int_auth, psk_auth, resumption_auth
 from rhp.crypto.errors import CryptoError
 from rhp.crypto.signature import SUPPORTED_HASHES, verify
-from rhp.guard.protocol import Accepted, AuthData, CheckPsk, ProvePsk, Refused, SignOctets
-from rhp.ike import lifecycle
+from rhp.guard.protocol import Accepted, Answer, AuthData, CheckPsk, ProvePsk, Question, Refused, SignOctets
+from rhp.ike import lifecycle, resumption
 from rhp.ike.errors import Fault, LocalError
 from rhp.ike.events import AuthenticationFailed
 from rhp.ike.ike_sa import IkeSa
-from rhp.ike.tasks.identify import refusal
+from rhp.ike.tasks.identify import proof_kind, refusal
 from rhp.ike.tasks.notices import first_error, notify_name
 from rhp.ike.tasks.registry import hook
 from rhp.ike.turn import Ending, Task, Turn, Work
-from rhp.pki.chain import CertificateRejected, validate_chain
-from rhp.pki.identity import format_identity
+from rhp.pki.chain import CertificateRejected
+from rhp.pki.identity import ANONYMOUS, format_identity
 from rhp.wire.auth import AUTH
 from rhp.wire.iana import AuthMethod, ExchangeType, NotifyType
 from rhp.wire.identity import Identity
@@ -26,6 +32,9 @@ from rhp.wire.notify import Notify
 
 IdentityPair = tuple[int, bytes]
 UNKNOWN: IdentityPair = (0, b"")
+_OUR_HASHES = Notify(
+    NotifyType.SIGNATURE_HASH_ALGORITHMS, b"".join(number.to_bytes(2) for number in sorted(SUPPORTED_HASHES))
+)
 
 _CHILD_ERRORS = frozenset(
     {
@@ -49,8 +58,7 @@ class SignatureHashes(Task):
     def build(self, turn: Turn) -> None:
         """Announce the hashes; a responder only to a peer that did so."""
         if turn.ours or turn.sa.shake.peer_hashes is not None:
-            data = b"".join(number.to_bytes(2) for number in sorted(SUPPORTED_HASHES))
-            turn.out.append(Notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, data))
+            turn.out.append(_OUR_HASHES)
 
     def process(self, turn: Turn) -> None:
         """Remember the peer's; an odd octet at the end is not looked at."""
@@ -68,7 +76,7 @@ class Authenticate(Task):
 
     def build(self, turn: Turn) -> Work:
         """Have the guard make our AUTH. As responder this comes after the peer's check, so the SA stands."""
-        answer = yield _own_proof(turn.sa)
+        answer = yield from own_proof(turn.sa)
         if not isinstance(answer, AuthData):
             detail = answer.reason if isinstance(answer, Refused) else "the guard gave no proof"
             error = refusal(turn, "no-own-proof", detail, Fault.LOCAL)
@@ -84,7 +92,7 @@ class Authenticate(Task):
         sa = turn.sa
         if turn.ours and self._refused(turn):
             return
-        proof, peer = turn.message.first(AUTH), sa.peer
+        proof, peer = sa.shake.stand_in or turn.message.first(AUTH), sa.peer
         if peer is None:
             raise refusal(turn, "no-identity", "the peer does not say who it is")
         if turn.ours and not sa.config.remote.pattern.matches(peer):
@@ -92,14 +100,21 @@ class Authenticate(Task):
             raise refusal(turn, "wrong-identity", detail)
         if proof is None:
             raise refusal(turn, "no-proof", f"{format_identity(peer)} sent no AUTH payload")
-        by_key = proof.method != AuthMethod.SHARED_KEY
-        if by_key != (sa.config.remote.method == "pubkey"):
+        if sa.shake.resumed is not None:
+            _check_ticket(turn, peer, proof)
+            if turn.ours:
+                lifecycle.establish(sa, turn.now)
+            return
+        kind = proof_kind(proof.method)
+        if kind != sa.config.remote.method:
             used = f"{format_identity(peer)} used authentication method {int(proof.method)}"
             raise refusal(turn, "wrong-method", f"{used}, expected is {sa.config.remote.method}")
-        if by_key:
+        if kind == "pubkey":
             _check_signature(turn, peer, proof)
-        else:
+        elif kind == "psk":
             yield from _check_psk(turn, peer, proof)
+        elif not compare_digest(_null_proof(sa, ours=False), proof.data):
+            raise refusal(turn, "wrong-null-proof", "the peer's AUTH does not belong to this key exchange")
         if turn.ours:
             lifecycle.establish(sa, turn.now)
 
@@ -130,12 +145,27 @@ def pair(identity: Identity | None) -> IdentityPair:
     return UNKNOWN if identity is None else (int(identity.id_type), identity.data)
 
 
-def _own_proof(sa: IkeSa) -> ProvePsk | SignOctets:
+def own_proof(sa: IkeSa) -> Generator[Question, Answer, Answer]:
+    """Have our proof made with SK_pi or SK_pr as they are now; returns `AuthData`, or else why there is none."""
+    if sa.shake.resumed is not None:
+        return AuthData(int(AuthMethod.SHARED_KEY), _ticket_proof(sa, ours=True))
+    if sa.config.local.method == "null":
+        return AuthData(AuthMethod.NULL, _null_proof(sa, ours=True))
     octets = _octets(sa, ours=True)
     if sa.config.local.method == "pubkey":
-        return SignOctets(sa.config.name, octets, sa.shake.peer_hashes)
+        return (yield SignOctets(sa.config.name, octets, sa.shake.peer_hashes))
     remote = sa.peer if sa.peer is not None else sa.config.remote.pattern.identity
-    return ProvePsk(sa.config.name, pair(sa.local), pair(remote), sa.agreed.prf.id, octets)
+    if sa.config.remote.method == "null":
+        remote = ANONYMOUS
+    return (yield ProvePsk(sa.config.name, pair(sa.local), pair(remote), sa.agreed.prf.id, octets))
+
+
+def _null_proof(sa: IkeSa, *, ours: bool) -> bytes:
+    """As with a pre-shared key, which here is the prover's SK_pi or SK_pr (RFC 7619 section 2.1)."""
+    secret = sa.shake.sk_pi if ours == sa.is_initiator else sa.shake.sk_pr
+    if secret is None:
+        raise RuntimeError("the IKE SA has no keys")
+    return psk_auth(sa.agreed.prf, secret, _octets(sa, ours=ours))
 
 
 def _check_psk(turn: Turn, peer: Identity, proof: AUTH) -> Work:
@@ -156,7 +186,7 @@ def _check_signature(turn: Turn, peer: Identity, proof: AUTH) -> None:
     sa = turn.sa
     name = format_identity(peer)
     try:
-        key = validate_chain(sa.shake.peer_chain, sa.config.remote.cas, turn.ctx.wall_clock(), peer)
+        key = turn.ctx.chains.validate(sa.shake.peer_chain, sa.config.remote.cas, turn.ctx.wall_clock(), peer)
     except CertificateRejected as error:
         raise refusal(
             turn, "certificate-rejected", f"the certificate of {name} is not accepted: {error.reason}"
@@ -169,6 +199,22 @@ def _check_signature(turn: Turn, peer: Identity, proof: AUTH) -> None:
         raise refusal(turn, "wrong-signature", f"the signature of {name} is not right: {error}") from error
 
 
+def _ticket_proof(sa: IkeSa, *, ours: bool) -> bytes:
+    secret = sa.shake.sk_pi if ours == sa.is_initiator else sa.shake.sk_pr
+    if secret is None:
+        raise RuntimeError("there is nothing to prove yet")
+    return resumption_auth(sa.agreed.prf, secret, _octets(sa, ours=ours))
+
+
+def _check_ticket(turn: Turn, peer: Identity, proof: AUTH) -> None:
+    """Who has the keys that come of a ticket is who got it; it is used up by that (RFC 5723 section 4.3.3)."""
+    sa = turn.sa
+    if proof.method != AuthMethod.SHARED_KEY or not compare_digest(proof.data, _ticket_proof(sa, ours=False)):
+        raise refusal(turn, "wrong-key", f"{format_identity(peer)} does not have the keys of its ticket")
+    if not turn.ours and not resumption.spend(sa):
+        raise refusal(turn, "ticket-spent", f"the ticket of {format_identity(peer)} was used meanwhile")
+
+
 def _octets(sa: IkeSa, *, ours: bool) -> bytes:
     """What the side in question proves."""
     shake, prf = sa.shake, sa.agreed.prf
@@ -177,4 +223,5 @@ def _octets(sa: IkeSa, *, ours: bool) -> bytes:
     identity, secret = (shake.id_i, shake.sk_pi) if initiators else (shake.id_r, shake.sk_pr)
     if identity is None or secret is None:
         raise RuntimeError("there is nothing to prove yet")
-    return auth_octets(message, nonce, prf, secret, identity.build())
+    said = int_auth(shake.int_auth_i, shake.int_auth_r, shake.exchanges + 1) if shake.exchanges else b""
+    return auth_octets(message, nonce, prf, secret, identity.build(), said)

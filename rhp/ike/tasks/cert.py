@@ -35,7 +35,9 @@ class Certificates(Task):
     __slots__ = ()
 
     def build(self, turn: Turn) -> None:
-        """Our chain, the end entity first; the initiator asks for the responder's."""
+        """Our chain, the end entity first; the initiator asks for the responder's. A ticket needs no certificate."""
+        if turn.sa.shake.resumed is not None:
+            return
         local = turn.sa.config.local
         if local.method == "pubkey":
             turn.out.extend(CERT(CertEncoding.X509_SIGNATURE, der) for der in local.chain)

@@ -3,16 +3,23 @@
 In IKE_AUTH a Child SA that does not come about leaves the IKE SA alone; elsewhere its error is the whole answer.
 """
 
+from collections.abc import Sequence
+from functools import partial
+
 from rhp.crypto.keymat import ChildKeys
-from rhp.ike import child_sa, lifetimes, negotiation
+from rhp.crypto.secret import Secret
+from rhp.ike import child_sa, lifetimes, negotiation, renewal
 from rhp.ike.child_sa import ChildSa, ChildTerms
 from rhp.ike.config import ChildConfig
 from rhp.ike.errors import Fault, PeerError
 from rhp.ike.events import ChildFailed
 from rhp.ike.ike_sa import IkeSa
-from rhp.ike.states import IkeState
-from rhp.ike.tasks import child_delete
+from rhp.ike.linked import Linked
+from rhp.ike.states import ChildState, IkeState
+from rhp.ike.tasks import child_delete, followup
+from rhp.ike.tasks.letting_go import let_go
 from rhp.ike.tasks.notices import first_error, notify_name
+from rhp.ike.tasks.patience import is_busy
 from rhp.ike.tasks.registry import hook
 from rhp.ike.turn import Task, Turn
 from rhp.wire.iana import ExchangeType, NotifyType, Protocol
@@ -39,7 +46,7 @@ class FirstChild(Task):
             if config is not None:
                 self._offer = negotiation.ChildOffer(config)
                 turn.out += self._offer.payloads(turn)
-        elif turn.message.first(SA) is not None:
+        elif turn.message.first(SA) is not None and not turn.sa.shake.leaving:
             self._answer(turn)
 
     def process(self, turn: Turn) -> None:
@@ -47,18 +54,26 @@ class FirstChild(Task):
 
         The responder waits until it has proved itself, in `build`.
         """
-        if turn.ours and self._offer is not None and turn.ending is None:
+        shake = turn.sa.shake
+        if not turn.ours or self._offer is None or turn.ending is not None or shake.leaving:
+            return
+        refusal = shake.childless
+        if refusal is not None:
+            report(turn, self._offer.config.name, refusal.reason, refusal.detail, Fault.PEER)
+        else:
             conclude(turn, self._offer)
 
     def _answer(self, turn: Turn) -> None:
         try:
+            if turn.sa.shake.childless is not None:
+                raise turn.sa.shake.childless
             found = negotiation.answer(turn, turn.sa.config.children)
         except PeerError as error:
             turn.out.append(Notify(error.notify, error.data))
             report(turn, "", error.reason, error.detail, Fault.PEER)
             return
         turn.out += found.payloads
-        start(turn, found.terms, found.keys)
+        start(turn, found.terms, found.keys(turn.sa))
 
 
 @hook(ExchangeType.CREATE_CHILD_SA, order=30)
@@ -84,7 +99,8 @@ class ChildCreate(Task):
         elif not turn.ours:
             found = negotiation.answer(turn, turn.sa.config.children)
             turn.out += found.payloads
-            start(turn, found.terms, found.keys)
+            rounds = found.terms.suite.rounds
+            followup.settle(turn, Linked(rounds, partial(_grant, found=found), found.shared))
 
     def process(self, turn: Turn) -> None:
         """As initiator install, try another key exchange method, or give up.
@@ -97,19 +113,34 @@ class ChildCreate(Task):
         offer = self._offer
         if offer is None:
             return
+        if renewal.overtaken(turn.sa):
+            turn.follow.append(creation(turn.sa.newest, offer.config))
+            return
+        if followup.goes_on(turn, self):
+            return
         method = other_method(turn, offer) if not self._retried else None
         if method is not None:
-            turn.follow.append(Turn(turn.sa, turn.exchange, [ChildCreate(offer.config, method)], ours=True))
-        elif turn.message.notify(NotifyType.TEMPORARY_FAILURE) is not None and self._tries > 1:
+            turn.follow.append(_request(turn.sa, ChildCreate(offer.config, method)))
+        elif is_busy(turn) and self._tries > 1:
             again = ChildCreate(offer.config, tries=self._tries - 1)
-            lifetimes.try_later(Turn(turn.sa, turn.exchange, [again], ours=True), turn.now)
+            lifetimes.try_later(_request(turn.sa, again), turn.now)
         else:
             conclude(turn, offer)
 
 
 def creation(sa: IkeSa, config: ChildConfig) -> Turn:
     """The exchange that makes a further Child SA."""
-    return Turn(sa, ExchangeType.CREATE_CHILD_SA, [ChildCreate(config)], ours=True)
+    return _request(sa, ChildCreate(config))
+
+
+def _request(sa: IkeSa, task: ChildCreate) -> Turn:
+    return Turn(sa, ExchangeType.CREATE_CHILD_SA, [task], ours=True)
+
+
+def _grant(turn: Turn, further: Sequence[Secret], found: negotiation.ChildAnswer) -> None:
+    """As responder, after the last key exchange. Raises PeerError when it can no longer be."""
+    check_free(turn.sa)
+    start(turn, found.terms, found.keys(turn.sa, further))
 
 
 def conclude(turn: Turn, offer: negotiation.ChildOffer) -> None:
@@ -126,13 +157,26 @@ def conclude(turn: Turn, offer: negotiation.ChildOffer) -> None:
         # The responder has installed it; without this it would keep it for good.
         turn.follow.append(child_delete.disowning(turn.sa, offer.spi))
         return
+    if terms.spi_out in turn.gone:
+        detail = "the peer deleted it before its answer was here"
+        report(turn, offer.config.name, "deleted-by-peer", detail, Fault.NONE)
+        return
     start(turn, terms, keys)
 
 
-def start(turn: Turn, terms: ChildTerms, keys: ChildKeys, replaces: ChildSa | None = None) -> None:
+def start(turn: Turn, terms: ChildTerms, keys: ChildKeys, replaces: ChildSa | None = None) -> ChildSa:
     """Install a pair and start its clock."""
-    child = child_sa.install(turn.sa, terms, keys, turn.now, began=turn.ours, replaces=replaces)
+    if replaces is None:
+        replaces = renewal.forerunner(turn.sa, terms)
+        if replaces is not None:
+            replaces.become(ChildState.REKEYED)
+    limits = lifetimes.traffic_limits(turn.ctx, terms.config, turn.sa.config.jitter)
+    child = child_sa.install(turn.sa, terms, keys, turn.now, began=turn.ours, limits=limits, replaces=replaces)
     lifetimes.begin_child(child, turn.now)
+    let_go(turn)
+    if terms.place.shared:
+        lifetimes.fill_lanes(child, turn.now, began=turn.ours)
+    return child
 
 
 def report(turn: Turn, name: str, reason: str, detail: str, fault: Fault) -> None:

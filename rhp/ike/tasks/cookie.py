@@ -14,6 +14,7 @@ MAX_RESTARTS = 5
 """How often IKE_SA_INIT may be sent anew, for cookies and key exchange methods together."""
 
 
+@hook(ExchangeType.IKE_SESSION_RESUME, order=0)
 @hook(ExchangeType.IKE_SA_INIT, order=0)
 class CookieTask(Task):
     """The cookie goes first, in front of everything that the request had without it."""

@@ -6,6 +6,7 @@ retransmission has waited in vain.
 
 from rhp.ike.config import Retransmit
 from rhp.ike.ike_sa import IkeSa
+from rhp.ike.tasks.nat_watch import NatWatch
 from rhp.ike.turn import Task, Turn
 from rhp.wire.iana import ExchangeType
 
@@ -21,7 +22,7 @@ class Liveness(Task):
 
 def check(sa: IkeSa, policy: Retransmit | None = None) -> Turn:
     """The exchange that asks for a sign of life; `policy` None is the connection's."""
-    return Turn(sa, ExchangeType.INFORMATIONAL, [Liveness()], ours=True, policy=policy)
+    return Turn(sa, ExchangeType.INFORMATIONAL, [Liveness(), NatWatch()], ours=True, policy=policy)
 
 
 def is_checking(sa: IkeSa) -> bool:

@@ -9,7 +9,7 @@ from rhp.ike.tasks.registry import hook
 from rhp.ike.turn import Task, Turn
 from rhp.pki.identity import format_identity
 from rhp.wire.auth import AUTH
-from rhp.wire.iana import AuthMethod, ExchangeType, NotifyType
+from rhp.wire.iana import AuthMethod, ExchangeType, IdType, NotifyType
 from rhp.wire.identity import Identity, IDi, IDr
 
 MAX_OCTETS = 4096
@@ -42,23 +42,29 @@ class Identify(Task):
     def process(self, turn: Turn) -> None:
         """Raises PeerError when the peer names nobody, or somebody whom no connection expects."""
         sa, shake = turn.sa, turn.sa.shake
+        proof = turn.message.first(AUTH)
+        method = proof_kind(proof.method) if proof is not None else "pubkey"
         if turn.ours:
             shake.id_r = turn.message.first(IDr)
-            if shake.id_r is not None and _is_somebody(shake.id_r):
+            if shake.id_r is not None and _may_be(shake.id_r, method):
                 sa.peer = Identity(shake.id_r.id_type, shake.id_r.data)
+                _check_ticket(turn)
             return
         sa.become(IkeState.AUTHENTICATING)
         shake.id_i = turn.message.first(IDi)
         shake.wanted = turn.message.first(IDr)
-        if shake.id_i is None or not _is_somebody(shake.id_i):
+        if shake.id_i is None or not _may_be(shake.id_i, method):
             raise refusal(turn, "no-identity", "the peer does not say who it is")
         sa.peer = Identity(shake.id_i.id_type, shake.id_i.data)
-        self._choose_connection(turn, sa.peer)
+        if shake.resumed is None:
+            self._choose_connection(turn, sa.peer, method)
+        elif not any(one.name == sa.connection_name for one in candidates.by_address(turn.ctx.config, turn.path)):
+            # IKE_AUTH may come from elsewhere than the ticket did, as a NAT or the NAT-T ports would have it.
+            raise refusal(turn, "address-not-served", f"the connection does not serve {turn.path.remote.ip}")
+        _check_ticket(turn)
 
-    def _choose_connection(self, turn: Turn, peer: Identity) -> None:
+    def _choose_connection(self, turn: Turn, peer: Identity, method: AuthKind) -> None:
         sa, wanted = turn.sa, turn.sa.shake.wanted
-        proof = turn.message.first(AUTH)
-        method: AuthKind = "psk" if proof is not None and proof.method == AuthMethod.SHARED_KEY else "pubkey"
         serving = candidates.by_address(turn.ctx.config, turn.path)
         found = candidates.by_identity(serving, sa.agreed, peer, wanted, method)
         if found is None:
@@ -67,8 +73,24 @@ class Identify(Task):
         sa.connection = found
 
 
-def _is_somebody(identity: Identity) -> bool:
-    """Whether there is a name in it, of a length that names have."""
+def _check_ticket(turn: Turn) -> None:
+    """A ticket is for the two identities that it was given between, and for no other (RFC 5723 section 4.3.3)."""
+    resumed = turn.sa.shake.resumed
+    if resumed is not None and turn.sa.peer != resumed.peer:
+        raise refusal(turn, "wrong-identity", f"the ticket is of {format_identity(resumed.peer)}")
+
+
+def proof_kind(method: int) -> AuthKind:
+    """What an authentication method takes: a shared key, nothing at all, or else a certificate."""
+    if method == AuthMethod.SHARED_KEY:
+        return "psk"
+    return "null" if method == AuthMethod.NULL else "pubkey"
+
+
+def _may_be(identity: Identity, method: AuthKind) -> bool:
+    """Whether there is a name in it, of a length that names have; ID_NULL is for those alone who prove nothing."""
+    if identity.id_type == IdType.NULL:
+        return method == "null" and not identity.data
     return 1 <= len(identity.data) <= MAX_OCTETS
 
 

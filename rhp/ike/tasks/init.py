@@ -8,7 +8,7 @@ from rhp.crypto.suite import IkeSuite
 from rhp.ike import candidates
 from rhp.ike.errors import LocalError, PeerError
 from rhp.ike.ike_sa import IkeSa
-from rhp.ike.states import IkeState
+from rhp.ike.tasks import intermediate
 from rhp.ike.tasks.cookie import restart
 from rhp.ike.tasks.notices import first_error, notify_name
 from rhp.ike.tasks.registry import hook
@@ -72,16 +72,19 @@ class InitTask(Task):
             raise PeerError("no-responder-spi", NotifyType.INVALID_SYNTAX)
         if ke.method != suite.key_exchange or ke.method != sa.shake.key_exchange.method:
             raise PeerError("wrong-key-exchange", NotifyType.INVALID_SYNTAX)
+        if suite.rounds and message.notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is None:
+            raise PeerError("no-intermediate", NotifyType.INVALID_SYNTAX, detail="the peer chose what it cannot do")
         _derive(turn, suite, ke, spi_r=message.spi_r, nonce_r=nonce.data)
-        sa.become(IkeState.AUTHENTICATING)
-        turn.follow.append(Turn(sa, ExchangeType.IKE_AUTH, ours=True))
+        intermediate.go_on(turn)
 
     def _choose(self, turn: Turn) -> None:
         sa = turn.sa
         offered, ke, nonce = _contents(turn)
         serving = candidates.by_address(turn.ctx.config, turn.path)
         try:
-            sa.connection, self._number, suite = candidates.by_proposal(serving, offered, ke.method)
+            sa.connection, self._number, suite = candidates.by_proposal(
+                serving, offered, ke.method, turn.message.notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is not None
+            )
         except NoProposalChosen as refusal:
             raise PeerError("no-proposal-chosen", NotifyType.NO_PROPOSAL_CHOSEN, detail=str(refusal)) from refusal
         if suite.key_exchange != ke.method:
@@ -122,7 +125,7 @@ def _derive(turn: Turn, suite: IkeSuite, ke: KE, *, spi_r: bytes, nonce_r: bytes
         shared = shake.key_exchange.agree(ke.data)
     except KeyExchangeFailed as error:
         raise PeerError("bad-public-value", NotifyType.INVALID_SYNTAX, detail=str(error)) from error
-    sa.spi_r, shake.nonce_r = spi_r, nonce_r
+    sa.spi_r, shake.nonce_r, shake.rounds = spi_r, nonce_r, suite.rounds
     sa.take_keys(suite, derive_ike_keys(suite, shared, shake.nonce_i, nonce_r, sa.spi_i, spi_r))
     shared.wipe()
 

@@ -35,7 +35,10 @@ class LostSpi(Task):
             return
         turn.ctx.count("spi-lost-by-peer")
         child = child_delete.by_outbound(turn.sa, notify.data) if len(notify.data) == 4 else None
-        if child is not None and child.state is ChildState.INSTALLED:
+        if child is None or child.state is not ChildState.INSTALLED:
+            return
+        # A peer that says it again and again must not fill the queue.
+        if not child_delete.is_waiting(turn.sa, child):
             turn.follow.append(child_delete.deletion(turn.sa, child, "lost-by-peer"))
 
 

@@ -2,7 +2,9 @@
 
 A task module registers its class with `@hook(exchange, order)`. IKE_SA_INIT and IKE_AUTH consist of all their hooks
 in both roles. What we begin later names its tasks itself; what a peer begins later is served by those hooks that say
-`concerns`. An extension is one new file in this package: `load` finds it.
+`concerns`. A task of our own is one new file in this package: `load` finds it. Others live in packages of their own and
+are named in the configuration (`rhp.ike.extensions`); docs/extensions.md says how they are written. Hooks are the
+process's: every engine in it has the same.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +13,7 @@ from pkgutil import iter_modules
 from typing import TypeVar
 
 import rhp.ike.tasks as package
+from rhp.ike import extensions
 from rhp.ike.turn import Task, Turn
 
 T = TypeVar("T", bound=type[Task])
@@ -30,10 +33,15 @@ def hook(exchange: int, order: int) -> Callable[[T], T]:
     return register
 
 
-def load() -> None:
-    """Import every module of the package, so that all hooks are there; harmless when done before."""
+def load(names: Sequence[str] = ()) -> None:
+    """Import every module of the package and the extensions of these names, so that all hooks are there.
+
+    Harmless when done before. Raises LocalError for an extension that is not there or cannot be imported.
+    """
     for module in iter_modules(package.__path__):
         import_module(f"{package.__name__}.{module.name}")
+    for name in names:
+        extensions.load(name)
 
 
 def for_request(turn: Turn) -> Sequence[Task]:
