@@ -39,7 +39,8 @@ def demo(output: str) -> None:
     """Show two nodes and a strongSwan at work on this machine
 
     Makes three network namespaces, starts a node in two of them and a strongSwan in the third, connects them, and
-    measures. Takes about half a minute and leaves nothing behind. Needs root.
+    measures. At the end the first node's address changes while data flows. Takes about half a minute and leaves nothing
+    behind. Needs root.
     """
     signal.signal(signal.SIGTERM, _end)
     console = Console(stderr=output == "json", highlight=False)

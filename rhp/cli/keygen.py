@@ -43,7 +43,22 @@ def psk(file: Path | None) -> None:
     Prints it, or writes it to a file that only its owner can read, in a folder that is made where there is none. Both
     ends of a connection need the same key.
     """
-    key = base64.b64encode(secrets.token_bytes(PSK_OCTETS)).decode()
+    _shared_key(file, "psk_file", base64.b64encode(secrets.token_bytes(PSK_OCTETS)).decode())
+
+
+@keygen.command()
+@click.option("-o", "--output", "file", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file")
+def ppk(file: Path | None) -> None:
+    """Make a post-quantum preshared key of 256 random bits
+
+    It is mixed into the keys of a connection (RFC 8784) beside whatever proves the two ends to each other. Prints it,
+    or writes it as rhp keygen psk does. Both ends need the same key, under the same ppk_id.
+    """
+    _shared_key(file, "ppk_file", f"0x{secrets.token_hex(PSK_OCTETS)}")
+
+
+def _shared_key(file: Path | None, setting: str, key: str) -> None:
+    """Print a key, or write it to a file of its owner's alone and print the setting that names it."""
     if file is None:
         click.echo(key)
         return
@@ -57,7 +72,7 @@ def psk(file: Path | None) -> None:
         fail(f"{file} cannot be written: {error.strerror or error}")
     with os.fdopen(descriptor, "w", encoding="ascii") as stream:
         stream.write(key + "\n")
-    click.echo(f'psk_file = "{file.name}"')
+    click.echo(f'{setting} = "{file.name}"')
 
 
 @keygen.command()

@@ -13,6 +13,8 @@ COMMANDS = {
     "initiate": "rhp.cli.initiate:initiate",
     "terminate": "rhp.cli.terminate:terminate",
     "rekey": "rhp.cli.rekey:rekey",
+    "redirect": "rhp.cli.redirect:redirect",
+    "add-lane": "rhp.cli.add_lane:add_lane",
     "events": "rhp.cli.events:events",
     "config": "rhp.cli.config:config",
     "keygen": "rhp.cli.keygen:keygen",
@@ -27,6 +29,8 @@ SUMMARIES = {
     "initiate": "Bring a connection up now",
     "terminate": "Take a connection or a child down",
     "rekey": "Replace the keys of a connection or a child now",
+    "redirect": "Send peers to another gateway",
+    "add-lane": "Add a lane to the running node",
     "events": "Follow what happens in the running node",
     "config": "Check and show the configuration",
     "keygen": "Make shared keys and certificates",
@@ -71,7 +75,26 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(SUMMARIES.items()))
 
 
+def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+    """Print the versions of rhp and of the OpenSSL that seals its packets, and end."""
+    if not wanted or ctx.resilient_parsing:
+        return
+    from importlib.metadata import version
+
+    from rhp._fast.evp import openssl_version
+
+    click.echo(f"rhp {version('rhp')}, {openssl_version()}")
+    ctx.exit()
+
+
 @click.group("rhp", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="rhp", message="rhp %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version of rhp, and of the OpenSSL that seals its packets",
+)
 def main() -> None:
     """Carry Ethernet and IP networks over IKEv2 and ESP"""

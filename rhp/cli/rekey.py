@@ -12,11 +12,15 @@ from rhp.cli.options import ask_node, config_option
 @click.command()
 @click.argument("connection")
 @click.option("--ike", is_flag=True, help="Replace the IKE SA (the default without --child)")
+@click.option("--reauth", is_flag=True, help="Have both ends prove themselves anew, on a new IKE SA")
 @click.option("--child", metavar="NAME", help="Replace this child")
 @config_option
-def rekey(connection: str, ike: bool, child: str | None, config_file: Path) -> None:
+def rekey(connection: str, ike: bool, reauth: bool, child: str | None, config_file: Path) -> None:
     """Replace the keys of a connection or a child now"""
-    if ike or child is None:
+    if reauth:
+        result = ask_node(config_file, "reauthenticate", connection=connection)
+        click.echo(f"{connection}: {result.get('renewed', 0)} reauthenticating")
+    elif ike or child is None:
         result = ask_node(config_file, "rekey-ike", connection=connection)
         click.echo(f"{connection}: {result.get('rekeyed', 0)} rekeying")
     if child is not None:

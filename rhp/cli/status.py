@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from rhp.cli.lanes import KEYS, lane_lines
 from rhp.cli.options import ask_node, config_option, output_option
 from rhp.cli.table import octets, render, span
 
@@ -19,27 +20,30 @@ FAILURES_SHOWN = 5
 
 
 @click.command()
+@click.option("--lanes", is_flag=True, help="Show what each lane carries, and what the kernel does for it")
 @output_option
 @config_option
-def status(output: str, config_file: Path) -> None:
+def status(lanes: bool, output: str, config_file: Path) -> None:
     """Show what the running node does
 
     The interface, every connection with its tunnels, and what failed lately. With -o json everything, counters too.
     """
     picture = ask_node(config_file, "status")
+    shown = {key: picture[key] for key in KEYS} if lanes else picture
     if output == "json":
-        click.echo(json.dumps(picture, indent=2))
+        click.echo(json.dumps(shown, indent=2))
         return
     # What reads from a pipe wants a row in one line, whatever its length.
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in lines(picture, datetime.now(UTC), room):
+    for line in lane_lines(picture, room) if lanes else lines(picture, datetime.now(UTC), room):
         click.echo(line)
 
 
 def lines(picture: dict[str, Any], now: datetime, room: int | None = None) -> Iterator[str]:
     """The picture as text, for `room` columns; `now` is aware."""
     interface = picture["interface"]
-    yield f"node {picture['state']} for {span(picture['uptime_s'])}, process {picture['pid']}, rhp {picture['version']}"
+    program = f"rhp {picture['version']} with {' '.join(picture['openssl'].split()[:2])}"
+    yield f"node {picture['state']} for {span(picture['uptime_s'])}, process {picture['pid']}, {program}"
     yield f"interface {interface['name']}: {', '.join(_interface(interface))}"
     yield ""
     yield from render(
@@ -48,8 +52,9 @@ def lines(picture: dict[str, Any], now: datetime, room: int | None = None) -> It
     children = list(_children(picture))
     if children:
         yield ""
-        head = ("CHILD", "MODE", "OVER", "RECEIVED", "SENT", "AGE", "REKEY IN", "SUITE", "SPI IN", "SPI OUT")
+        head = ("CHILD", "MODE", "OVER", "MTU", "RECEIVED", "SENT", "AGE", "REKEY IN", "SUITE", "SPI IN", "SPI OUT")
         yield from render(head, children, room)
+    yield from _addresses(picture, room)
     yield from _troubles(picture, now, room)
 
 
@@ -77,16 +82,22 @@ def _connections(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
 
 def _connection(one: dict[str, Any], name: str | None, state: str) -> tuple[object, ...]:
     remote = one["path"]["remote"] if one["path"] else None
+    if others := one["peer_addresses"]:
+        remote = f"{remote} +{len(others)}"
     return name, state, one["peer"], remote, span(one["age_s"]), span(one["rekey_in_s"]), one["suite"]
 
 
 def _children(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
     for sa in picture["ike_sas"]:
+        whole = {child["port"] for child in sa["children"] if child["lane"] is None}
         for child in sa["children"]:
+            if child["lane"] is not None and child["port"] in whole:
+                continue  # Its traffic is counted with the pair that serves all lanes.
             yield (
                 f"{sa['connection']}/{child['name']}",
                 child["mode"],
                 "UDP" if child["encapsulation"] == "udp" else "ESP",
+                child["mtu"],
                 octets(child["bytes_in"]),
                 octets(child["bytes_out"]),
                 span(child["age_s"]),
@@ -97,8 +108,29 @@ def _children(picture: dict[str, Any]) -> Iterator[tuple[object, ...]]:
             )
 
 
+def _addresses(picture: dict[str, Any], room: int | None) -> Iterator[str]:
+    """What we were assigned, what we have lent, and how full the pools are."""
+    for sa in picture["ike_sas"]:
+        if given := sa["assigned"]:
+            yield ""
+            servers = f"; name servers {' '.join(given['dns'])}" if given["dns"] else ""
+            names = f" for {' '.join(given['domains'])}" if given["domains"] else ""
+            yield f"{sa['connection']}: we were assigned {' '.join(given['addresses'])}{servers}{names}"
+    lent = [(sa["peer"], " ".join(sa["leased"]), sa["connection"]) for sa in picture["ike_sas"] if sa["leased"]]
+    if lent:
+        yield ""
+        yield from render(("LENT TO", "ADDRESSES", "CONNECTION"), lent, room)
+    if picture["pools"]:
+        yield ""
+        rows = [(one["name"], one["size"], one["online"], one["resting"]) for one in picture["pools"]]
+        yield from render(("POOL", "ADDRESSES", "IN USE", "KEPT"), rows, room)
+
+
 def _troubles(picture: dict[str, Any], now: datetime, room: int | None) -> Iterator[str]:
     for one in picture["connections"]:
+        if one["redirects_to"]:
+            yield ""
+            yield f"{one['name']}: who calls is sent to {one['redirects_to']}, until rhp redirect {one['name']} --off"
         if one["last_error"]:
             retry = f"; next try in {span(one['retry_in_s'])}" if one["retry_in_s"] is not None else ""
             yield ""

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from rhp.config.checks import auth_methods
 from rhp.config.files import read_file
 from rhp.config.model import Configuration, Connection
@@ -29,6 +31,9 @@ from rhp.pki.certificate import (
 from rhp.pki.identity import format_identity
 
 SHORTEST_PSK = 16
+SHORTEST_PPK = 32
+"""Octets: 256 bits, because a quantum computer makes a key worth half its bits (RFC 8784 section 6)."""
+FEWEST_OCTETS = 8
 _SOON = timedelta(days=14)
 
 
@@ -56,6 +61,7 @@ def _read_connection(
     ours, theirs = auth_methods(connection)
     if "psk" in (ours, theirs):
         _check_psk(here, connection, folder, findings)
+    _check_ppk(here, connection, folder, findings)
     own: tuple[bytes, ...] = ()
     if ours == "pubkey":
         own = _certificates((*here, "local", "certs"), connection.local.certs, folder, findings, now)
@@ -74,28 +80,39 @@ def _read_connection(
 
 
 def _check_psk(here: tuple[str, ...], connection: Connection, folder: Path, findings: Findings) -> None:
-    if connection.psk is not None:
-        place, written = (*here, "psk"), connection.psk.get_secret_value().encode()
-    elif connection.psk_file is not None:
-        place = (*here, "psk_file")
-        try:
-            written = read_file(folder, connection.psk_file, secret=True)
-        except ValueError as error:
-            findings.add(place, str(error))
-            return
-    else:
-        return
-    try:
-        key = decode_psk(written)
-    except ValueError as error:
-        findings.add(place, str(error))
-        return
-    if len(key) < SHORTEST_PSK:
+    place, key = _shared_key(here, "psk", connection.psk, connection.psk_file, folder, findings)
+    if key is not None and len(key) < SHORTEST_PSK:
         findings.add(
             place,
             f"this key has {len(key)} octets and can be guessed; make a longer one with rhp keygen psk",
             warning=True,
         )
+
+
+def _check_ppk(here: tuple[str, ...], connection: Connection, folder: Path, findings: Findings) -> None:
+    place, key = _shared_key(here, "ppk", connection.ppk, connection.ppk_file, folder, findings)
+    if key is None:
+        return
+    if len(key) < SHORTEST_PPK:
+        short = f"this key has {len(key)} octets, and {SHORTEST_PPK} are needed against a quantum computer"
+        findings.add(place, f"{short}; make one with rhp keygen ppk", warning=True)
+    elif len(set(key)) < FEWEST_OCTETS:
+        findings.add(place, "this key repeats itself and can be guessed; make one with rhp keygen ppk", warning=True)
+
+
+def _shared_key(
+    here: tuple[str, ...], name: str, inline: SecretStr | None, file: str | None, folder: Path, findings: Findings
+) -> tuple[tuple[str, ...], bytes | None]:
+    """Where the key stands, and the key; None where there is none or it is wrong, which is noted."""
+    place = (*here, name if inline is not None else f"{name}_file")
+    try:
+        if inline is not None:
+            return place, decode_psk(inline.get_secret_value().encode())
+        if file is not None:
+            return place, decode_psk(read_file(folder, file, secret=True))
+    except ValueError as error:
+        findings.add(place, str(error))
+    return place, None
 
 
 def _certificates(

@@ -9,6 +9,7 @@ from rhp.ike.config import ChildConfig, ConnectionConfig
 from rhp.node.selectors import format_selectors
 from rhp.node.settings import InterfaceSettings
 from rhp.pki.identity import format_identity
+from rhp.realm.pool import PoolConfig
 
 
 def describe(loaded: Loaded) -> Iterator[str]:
@@ -16,6 +17,8 @@ def describe(loaded: Loaded) -> Iterator[str]:
     settings = loaded.settings
     yield f"interface {settings.interface.name}: {_interface(settings.interface)}"
     yield f"listens on UDP ports {settings.port} and {settings.natt_port}; run folder {settings.run_dir}"
+    for pool in loaded.engine.pools:
+        yield f"pool {pool.name}: {_pool(pool)}"
     for connection in loaded.engine.connections:
         yield f"connection {connection.name}: {_connection(connection, loaded.settings.hosts.get(connection.name, ()))}"
         for child in connection.children:
@@ -26,26 +29,44 @@ def _interface(interface: InterfaceSettings) -> str:
     parts = [", ".join(map(str, interface.addresses)) or "no address"]
     if interface.bridge:
         parts.append(f"joins bridge {interface.bridge}")
-    parts.append(f"MTU {interface.mtu or 'as the suite allows'}")
+    parts.append(f"MTU {interface.mtu or 'as path and suite allow'}")
     return "; ".join(parts)
 
 
 def _connection(connection: ConnectionConfig, hosts: tuple[str, ...]) -> str:
     remotes = ", ".join([*hosts, *(_short(str(net)) for net in connection.remote_addrs)]) or "any address"
     verb = f"calls {remotes}" if connection.start == "initiate" else f"waits for {remotes}"
-    proofs = {"psk": "a shared key", "pubkey": "a certificate"}
+    proofs = {"psk": "a shared key", "pubkey": "a certificate", "null": "no proof at all"}
+    ppk = f"; with the PPK {connection.ppk.ppk_id.decode()}" if connection.ppk is not None else ""
+    if connection.ppk is not None and not connection.ppk.required:
+        ppk += " where the peer has it"
     us, them = format_identity(connection.local.identity), connection.remote.pattern.text
     return (
         f"{verb}; as {us} with {proofs[connection.local.method]}, "
         f"expects {them} with {proofs[connection.remote.method]}; "
-        f"ESP {'in UDP' if connection.encapsulation == 'udp' else 'plain, in UDP behind a NAT'}"
+        f"ESP {'in UDP' if connection.encapsulation == 'udp' else 'plain, in UDP behind a NAT'}{ppk}"
+        f"{'; asks for its inner addresses' if connection.request_addresses else ''}"
+        f"{'; lends from ' + ', '.join(connection.pools) if connection.pools else ''}"
     )
 
 
 def _child(child: ChildConfig) -> str:
     if child.mode == "ethernet":
         return "Ethernet"
-    return f"IP from {format_selectors(child.local_ts)} to {format_selectors(child.remote_ts)}"
+    ours = format_selectors(child.local_ts) or "the address that we are given"
+    theirs = format_selectors(child.remote_ts) or "the address that the peer is lent"
+    return f"IP from {ours} to {theirs}"
+
+
+def _pool(pool: PoolConfig) -> str:
+    ranges = ", ".join(f"{span.first}-{span.last}" if span.size > 1 else str(span.first) for span in pool.spans)
+    parts = [f"lends {ranges}"]
+    if pool.fixed:
+        parts.append(f"{len(pool.fixed)} of them fixed")
+    if pool.dns:
+        asked = ", ".join(pool.domains) or "everything"
+        parts.append(f"name servers {', '.join(map(str, pool.dns))} for {asked}")
+    return "; ".join(parts)
 
 
 def _short(network: str) -> str:

@@ -69,6 +69,7 @@ def _check_inline_keys(file: Path, connections: dict[str, Any], findings: Findin
     if not file.stat().st_mode & 0o004:
         return
     for name, connection in connections.items():
-        if connection.psk is not None:
-            message = f"everyone on this machine can read this key; run chmod 600 {file}, or use psk_file"
-            findings.add(("connections", name, "psk"), message, warning=True)
+        for key in ("psk", "ppk"):
+            if getattr(connection, key) is not None:
+                message = f"everyone on this machine can read this key; run chmod 600 {file}, or use {key}_file"
+                findings.add(("connections", name, key), message, warning=True)

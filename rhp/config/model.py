@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, SecretStr
 
-from rhp.config import crypto_values, selectors, values
+from rhp.config import crypto_values, pool_values, selectors, values
+from rhp.config.pool_values import AddressRange, IpAddress
 from rhp.config.values import IpInterface, IpNetwork
 from rhp.crypto.proposal import EspProposal, IkeProposal
 from rhp.node.paths import DEFAULT_RUN_DIR, DEFAULT_STATE_DIR
@@ -19,28 +20,40 @@ from rhp.pki.identity import IdentityPattern
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector
 
+# A single text may stand for a list of one.
+_AS_LIST = BeforeValidator(values.as_list)
+
 Auto = Literal["auto"]
-AuthMethod = Literal["psk", "pubkey"]
+AuthMethod = Literal["psk", "pubkey", "null"]
 Text = Annotated[str, PlainValidator(values.text)]
 Seconds = Annotated[int, PlainValidator(values.duration)]
+Octets = Annotated[int, PlainValidator(values.octets)]
+Packets = Annotated[int, PlainValidator(values.whole(0, (1 << 63) - 1, "a number of packets"))]
 Port = Annotated[int, PlainValidator(values.whole(1, 65535, "a port"))]
 Lanes = Annotated[int | Auto, PlainValidator(values.whole(1, 64, "a number of lanes", "auto"))]
+Spare = Annotated[int, PlainValidator(values.whole(0, 63, "a number of spare lanes"))]
+Cpus = Annotated[list[Annotated[int, PlainValidator(values.whole(0, 1023, "a processor's number"))]], _AS_LIST]
 Mtu = Annotated[int | Auto, PlainValidator(values.whole(576, 65521, "an MTU", "auto"))]
+QueueLength = Annotated[int, PlainValidator(values.whole(16, 10000, "a length of the queue"))]
+Segments = Annotated[int, PlainValidator(values.whole(1, 65535, "a number of segments"))]
 Mss = Annotated[int | Literal["auto", False], PlainValidator(values.whole(216, 65455, "an MSS", "auto", False))]
 Window = Annotated[int, PlainValidator(values.whole(32, 4096, "a replay window"))]
 LogLevel = Annotated[str, PlainValidator(values.log_level)]
 Mac = Annotated[bytes, PlainValidator(values.mac)]
+PpkId = Annotated[str, PlainValidator(values.ppk_id)]
 Device = Annotated[str, PlainValidator(values.device)]
 Folder = Annotated[Path, PlainValidator(lambda value: Path(values.text(value)))]
 RunFolder = Annotated[Path, PlainValidator(values.run_folder)]
 
-# A single text may stand for a list of one.
-_AS_LIST = BeforeValidator(values.as_list)
 Texts = Annotated[list[Text], _AS_LIST]
 Networks = Annotated[list[Annotated[IpNetwork, PlainValidator(values.network)]], _AS_LIST]
 Remotes = Annotated[list[Annotated[IpNetwork | str, PlainValidator(values.remote_address)]], _AS_LIST]
 Addresses = Annotated[list[Annotated[IpInterface, PlainValidator(values.interface_address)]], _AS_LIST]
 Selectors = Annotated[list[Annotated[TrafficSelector, PlainValidator(selectors.selector)]], _AS_LIST]
+Ranges = Annotated[list[Annotated[AddressRange, PlainValidator(pool_values.address_range)]], _AS_LIST]
+Address = Annotated[IpAddress, PlainValidator(pool_values.address)]
+Servers = Annotated[list[Address], _AS_LIST]
+Domains = Annotated[list[Annotated[str, PlainValidator(pool_values.domain)]], _AS_LIST]
 IkeProposals = Annotated[list[Annotated[IkeProposal, PlainValidator(crypto_values.ike_proposal)]], _AS_LIST]
 EspProposals = Annotated[list[Annotated[EspProposal, PlainValidator(crypto_values.esp_proposal)]], _AS_LIST]
 LocalId = Annotated[Identity | None, PlainValidator(crypto_values.identity)]
@@ -58,11 +71,21 @@ class Node(Table):
 
     port: Port = 500
     natt_port: Port = 4500
+    # Found out: what the interface carries, at most 1500 octets, and less where a router on the way says so.
+    path_mtu: Mtu = "auto"
     # By the number of cores: one lane on two cores or fewer, where a second thread only adds wake-ups.
     lanes: Lanes = "auto"
+    # Nowhere in particular: the scheduler keeps a busy lane where its caches are, and moves it away from other work.
+    cpus: Cpus = Field(default_factory=list)
+    # None, because each costs every peer a little memory.
+    spare_lanes: Spare = 0
+    # The kernel's own: replies come to the lane that sent the request, and one busy station can use all lanes.
+    steering: Literal["flow", "station"] = "flow"
     state_dir: Folder = DEFAULT_STATE_DIR
     run_dir: RunFolder = DEFAULT_RUN_DIR
     log_level: LogLevel = "info"
+    # None, although some may be installed: each takes part in the protocol of a privileged process.
+    extensions: Texts = Field(default_factory=list)
 
 
 class Interface(Table):
@@ -70,11 +93,16 @@ class Interface(Table):
 
     name: Device = "rhp0"
     addresses: Addresses = Field(default_factory=list)
-    # What fits an outer packet of 1500 octets with the suite in use, so that nothing is ever fragmented.
+    # What fits an outer packet with the suite in use, so that nothing is fragmented; in a bridge, what the bridge has.
     mtu: Mtu = "auto"
     bridge: Device | None = None
     # Derived from machine, name and identities, so that a restart leaves no stale entry in anybody's ARP cache.
     mac: Mac | None = None
+    # The kernel's 1000. A TAP never holds its sender back but drops what finds its queue full: with 64 frames TCP lost
+    # some, with 250 none. So a queueing discipline in front of it finds nothing waiting, and is left to the system.
+    queue_length: QueueLength | None = None
+    # The kernel's: as many as fit 64 KB. With 44 of the usual size, one super-frame is one train on the wire.
+    segments: Segments | None = None
 
 
 class StaticEntry(Table):
@@ -93,6 +121,23 @@ class Hub(Table):
     arp_proxy: bool = True
     static: list[StaticEntry] = Field(default_factory=list)
     mss_clamp: Mss = "auto"
+    # Works for every frame and every host; an answer is for hosts that make shorter packets when they are told to.
+    oversize: Literal["fragment", "answer"] = "fragment"
+    # TCP mends the order by itself, and whatever waits or is dropped here costs it more than it gains.
+    ordering: Literal["off", "drop", "hold"] = "off"
+
+
+class Pool(Table):
+    """Inner addresses to lend, and what a client is told of the network behind them."""
+
+    addresses: Ranges = Field(default_factory=list)
+    dns: Servers = Field(default_factory=list)
+    # Without names, clients ask these servers for everything, as they would in the office.
+    domains: Domains = Field(default_factory=list)
+    nbns: Servers = Field(default_factory=list)
+    # What the child's local_ts say; this is for clients that take their routes from here.
+    subnets: Networks = Field(default_factory=list)
+    fixed: dict[str, Address] = Field(default_factory=dict)
 
 
 class Local(Table):
@@ -122,6 +167,9 @@ class Child(Table):
     remote_ts: Selectors = Field(default_factory=list)
     esp_proposals: EspProposals = Field(default_factory=list)
     rekey_time: Seconds = 3600
+    # None by default: the suites that are offered by default carry more in an hour than any path does.
+    rekey_bytes: Octets = 0
+    rekey_packets: Packets = 0
     # Wide enough for what several lanes and a reordering network shuffle, at 128 octets of memory.
     replay_window: Window = 1024
 
@@ -136,13 +184,34 @@ class Connection(Table):
     proposals: IkeProposals = Field(default_factory=list)
     # ESP in UDP even without NAT: the kernel moves UDP in trains, and every firewall that lets IKE pass lets this pass.
     encapsulation: Literal["udp", "auto"] = "udp"
+    # On: a tunnel outlives a change of address, sleep and a lost path. Off for a peer that is said to fail with it.
+    mobike: bool = True
     start: Literal["initiate", "wait"] | None = None
+    # The first child rides on IKE_AUTH, which saves a round trip; every peer can do that.
+    childless: Literal["allow", "prefer", "force"] = "allow"
+    # A gateway that restarts has all its clients back in one round trip fewer and without their signatures; a key
+    # exchange follows within five minutes, and the keys that seal tickets are gone after a day.
+    resumption: bool = True
+    # Wherever it leads, only a gateway that proves to be the peer is accepted.
+    follow_redirects: bool = True
     dpd_delay: Seconds = 90
+    # One cable for one peer: a second one with the same peer would be a loop.
+    unique: Literal["replace", "keep", "never"] = "replace"
     rekey_time: Seconds = 14400
+    # Never: a rekey has new keys as well, and a peer that is no longer welcome is better ended by hand at once.
+    reauth_time: Seconds = 0
     # A tenth of rekey_time, so that a rekey that fails can be tried again before the SA ends.
     over_time: Seconds | None = None
+    pools: Texts = Field(default_factory=list)
+    # A peer that may give us an address may also give us routes and name servers, so only where it is asked for.
+    request_addresses: bool = False
     psk: SecretStr | None = None
     psk_file: Text | None = None
+    ppk_id: PpkId | None = None
+    ppk: SecretStr | None = None
+    ppk_file: Text | None = None
+    # Who writes a PPK wants it used; without this, who holds the peer's other credentials decides that it is not.
+    ppk_required: bool = True
     local: Local = Local()
     remote: Remote = Remote()
     children: dict[str, Child] = Field(default_factory=dict)
@@ -154,6 +223,7 @@ class Configuration(Table):
     node: Node = Node()
     interface: Interface = Interface()
     hub: Hub = Hub()
+    pools: dict[str, Pool] = Field(default_factory=dict)
     connections: dict[str, Connection] = Field(default_factory=dict)
 
 
@@ -163,6 +233,7 @@ TABLES: dict[tuple[str, ...], type[Table]] = {
     ("interface",): Interface,
     ("hub",): Hub,
     ("hub", "static", "*"): StaticEntry,
+    ("pools", "*"): Pool,
     ("connections", "*"): Connection,
     ("connections", "*", "local"): Local,
     ("connections", "*", "remote"): Remote,

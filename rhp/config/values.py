@@ -19,6 +19,8 @@ IpNetwork = IPv4Network | IPv6Network
 IpInterface = IPv4Interface | IPv6Interface
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_SHIFTS = {"K": 10, "M": 20, "G": 30, "T": 40}
+_OCTETS = re.compile(r"(\d{1,9})\s*([KkMmGgTt])")
 _DURATION = re.compile(r"(\d{1,9})\s*([smhd]?)")
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
@@ -56,6 +58,19 @@ def duration(value: object) -> int:
         return value
     raise ValueError(
         f'{shown(value)} is not a time; write seconds, or a number with a unit such as "90s", "30m" or "4h"'
+    )
+
+
+def octets(value: object) -> int:
+    """Read "500M", "64G" or a whole number of octets, where K is 1024; return octets, below 2^63."""
+    match = _OCTETS.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = value if isinstance(value, int) and not isinstance(value, bool) else -1
+    if match:
+        number = int(match[1]) << _SHIFTS[match[2].upper()]
+    if 0 <= number < 1 << 63:
+        return number
+    raise ValueError(
+        f'{shown(value)} is not a number of octets; write one, or a number with a unit such as "500M" or "64G"'
     )
 
 
@@ -144,6 +159,14 @@ def name(value: object) -> str:
         raise ValueError(
             f'"{written}" cannot be a name; write up to 63 letters, digits, ".", "-" or "_", not beginning with a sign'
         )
+    return written
+
+
+def ppk_id(value: object) -> str:
+    """Read the name of a post-quantum preshared key, which travels as its octets (RFC 8784 section 5.1)."""
+    written = text(value)
+    if not written.isascii() or not written.isprintable() or len(written) > 255:
+        raise ValueError("this cannot name a key; write up to 255 printable ASCII characters, the same at both ends")
     return written
 
 

@@ -1,7 +1,7 @@
 """Interfaces, addresses, bridge membership and routes, through rtnetlink; every change goes into the undo log.
 
-pyroute2 is imported when the first question of this kind comes: it costs a tenth of a second and a dozen megabytes,
-which a node that configures nothing does not pay.
+Routes have a file of their own. For the others pyroute2 is imported when the first question comes: it costs a tenth of
+a second and a dozen megabytes, which a node that configures nothing does not pay.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ import socket
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_interface
 from typing import Protocol, cast
 
-from rhp.guard.protocol import AddRoute, ConfigureLink, RemoveRoute
+from rhp.guard import routes
+from rhp.guard.protocol import AddAddress, AddRoute, ConfigureLink, RemoveAddress, RemoveRoute
 from rhp.guard.undo import UndoLog, error_number
 
 _Value = int | str
+
+_NODAD = 2
+"""IFA_F_NODAD of linux/if_addr.h: no search for another station with this IPv6 address, which takes a second."""
 
 
 class _Message(Protocol):
@@ -35,8 +39,6 @@ class _Netlink(Protocol):
     def link(self, command: str, **values: _Value) -> Awaitable[list[_Message]]: ...
 
     def addr(self, command: str, **values: _Value) -> Awaitable[list[_Message]]: ...
-
-    def route(self, command: str, **values: _Value) -> Awaitable[list[_Message]]: ...
 
 
 class LinkError(Exception):
@@ -71,6 +73,10 @@ class Links:
             wanted["mtu"] = question.mtu
         if question.mac is not None:
             wanted["address"] = question.mac.hex(":")
+        if question.queue_length is not None:
+            wanted["txqlen"] = question.queue_length
+        if question.segments is not None:
+            wanted["gso_max_segs"] = question.segments
         if question.bridge is not None:
             wanted["master"] = await _bridge(netlink, question.bridge)
         before = (await _do(f"{question.name} cannot be read", netlink.link("get", index=index)))[0]
@@ -82,22 +88,41 @@ class Links:
         if question.up and before.get("state") != "up" and question.name not in self._own:
             self._undo.add(f"state of {question.name}", partial(self._set, question.name, {"state": "down"}))
 
-    async def _add_address(self, netlink: _Netlink, index: int, name: str, text: str) -> None:
-        interface = ip_interface(text)
-        address: dict[str, _Value] = {"address": str(interface.ip), "prefixlen": interface.network.prefixlen}
+    async def add_address(self, question: AddAddress) -> None:
+        """Give an interface one more address, usable at once; raises `LinkError`."""
+        index = _index(question.interface)
+        async with _netlink() as netlink:
+            # Whoever assigned it answers for its being unique.
+            await self._add_address(netlink, index, question.interface, question.address, flags=_NODAD)
+
+    async def remove_address(self, question: RemoveAddress) -> None:
+        """Take back an address of ours; raises `LinkError` for one that `add_address` did not make."""
+        if not self._undo.forget(_address_name(question.interface, question.address)):
+            raise LinkError(f"{question.interface}: address {question.address} was not given by this node")
         try:
-            await netlink.addr("add", index=index, **address)
+            await self._remove_address(question.interface, _address(question.address))
+        except Exception as error:
+            if error_number(error) not in (errno.EADDRNOTAVAIL, errno.ENODEV):
+                what = f"{question.interface}: address {question.address} cannot be removed"
+                raise _sentence(what, error) from None
+
+    async def _add_address(self, netlink: _Netlink, index: int, name: str, text: str, **more: _Value) -> None:
+        address = _address(text)
+        try:
+            await netlink.addr("add", index=index, **address, **more)
         except Exception as error:
             if error_number(error) == errno.EEXIST:
                 return  # It is there already, and so not ours to take back.
             raise _sentence(f"{name}: address {text} cannot be added", error) from None
-        self._undo.add(f"address {text} of {name}", partial(self._remove_address, name, address))
+        self._undo.add(_address_name(name, text), partial(self._remove_address, name, address))
 
     async def add_route(self, question: AddRoute) -> None:
         """Add a route; raises `LinkError`, also when there is one to the same destination that is not ours."""
-        route = _route(question, _index(question.interface))
-        async with _netlink() as netlink:
-            await _do(f"the route to {question.destination} cannot be added", netlink.route("add", **route))
+        index = _index(question.interface)
+        try:
+            routes.add(question, index)
+        except OSError as error:
+            raise _sentence(f"the route to {question.destination} cannot be added", error) from None
         self._undo.add(_route_name(question), partial(self._delete_route, question))
 
     async def remove_route(self, question: RemoveRoute) -> None:
@@ -124,9 +149,7 @@ class Links:
             await netlink.addr("del", index=_present(name), **address)
 
     async def _delete_route(self, question: AddRoute | RemoveRoute) -> None:
-        async with _netlink() as netlink:
-            index = _present(question.interface)
-            await netlink.route("del", **_route(question, index))
+        routes.delete(question, _present(question.interface))
 
 
 def _netlink() -> AbstractAsyncContextManager[_Netlink]:
@@ -170,13 +193,13 @@ def _present(name: str) -> int:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
 
 
-def _route(question: AddRoute | RemoveRoute, index: int) -> dict[str, _Value]:
-    route: dict[str, _Value] = {"dst": str(ip_network(question.destination)), "oif": index}
-    if question.source is not None:
-        route["prefsrc"] = question.source
-    if question.gateway is not None:
-        route["gateway"] = question.gateway
-    return route
+def _address(text: str) -> dict[str, _Value]:
+    interface = ip_interface(text)
+    return {"address": str(interface.ip), "prefixlen": interface.network.prefixlen}
+
+
+def _address_name(name: str, text: str) -> str:
+    return f"address {text} of {name}"
 
 
 def _route_name(question: AddRoute | RemoveRoute) -> str:

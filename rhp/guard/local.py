@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rhp.guard.network import NetworkAdministration
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Answer, CheckPsk, ProvePsk, Question, SignOctets
+from rhp.guard.protocol import Answer, CheckPsk, FingerprintSecrets, MixPpk, ProvePsk, Question, SignOctets
 from rhp.guard.secrets import SecretStore
 
 
@@ -27,6 +27,10 @@ class LocalGuard:
                 return self._secrets.prove(question)
             case CheckPsk():
                 return self._secrets.check(question)
+            case MixPpk():
+                return self._secrets.mix(question)
+            case FingerprintSecrets():
+                return self._secrets.fingerprint(question)
             case _:
                 return await self._network.answer(question)
 

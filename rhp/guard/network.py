@@ -1,4 +1,4 @@
-"""Network administration: answers the questions about the TAP, sockets, links and routes, within the policy.
+"""Network administration: answers the questions about TAP, sockets, links, routes, name servers, within the policy.
 
 What is made is noted in one undo log, and `ReleaseAll` takes it back, newest first. Sockets and TAP queues belong to
 the asker once they are handed over, and go with it.
@@ -8,23 +8,35 @@ from __future__ import annotations
 
 import os
 
+from rhp.guard.capture import Capture
 from rhp.guard.links import LinkError, Links
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
+    AddAddress,
     AddRoute,
+    AddTapQueue,
     Answer,
+    AssignedQuestion,
+    CaptureTraffic,
+    ClearDns,
     ConfigureLink,
     Descriptors,
     Done,
     NetworkQuestion,
+    OpenIcmp,
     OpenRawEsp,
     OpenTap,
     OpenUdp,
     Refused,
     ReleaseAll,
+    ReleaseTraffic,
+    RemoveAddress,
     RemoveRoute,
+    SetDns,
 )
-from rhp.guard.sockets import open_raw_esp, open_tap, open_udp
+from rhp.guard.resolver import Resolver, ResolverError
+from rhp.guard.sockets import open_icmp, open_raw_esp, open_udp
+from rhp.guard.taps import add_queue, open_tap
 from rhp.guard.undo import UndoLog
 
 
@@ -35,30 +47,41 @@ class NetworkAdministration:
         self.policy = policy
         self._undo = UndoLog()
         self._links = Links(self._undo)
+        self._resolver = Resolver(self._undo, policy)
+        self._capture = Capture(self._undo)
+        self._taps: dict[str, int] = {}
         self._shared_ports: set[tuple[str, int]] = set()
 
     async def answer(self, question: NetworkQuestion) -> Answer:
         """Answer one question; never raises for what a question asks."""
         try:
             return await self._answer(question)
-        except (LinkError, ValueError) as error:
+        except (LinkError, ResolverError, ValueError) as error:
             return Refused(str(error))
         except OSError as error:
             return Refused(error.strerror or str(error))
 
     async def _answer(self, question: NetworkQuestion) -> Answer:
         match question:
-            case OpenTap(name, queues):
+            case OpenTap(name, queues, offload):
                 self._require_ours(name)
-                opened = open_tap(name, queues)
+                await self._recover()
+                opened = open_tap(name, queues, offload=offload)
                 self._links.created(name)
-                return Descriptors(opened)
+                self._taps[name] = opened.offloads
+                return Descriptors(opened.fds, opened.offloads)
+            case AddTapQueue(name):
+                self._require_ours(name)
+                if name not in self._taps:
+                    raise ValueError(f"the interface {name} was not made here")
+                # A queue without the header that the others have would take it away from all of them.
+                return Descriptors((add_queue(name, header=self._taps[name] != 0),), self._taps[name])
             case OpenUdp(address, port, reuse):
                 return self._open_udp(address, port, reuse)
             case OpenRawEsp(family):
-                if family not in (4, 6):
-                    raise ValueError(f"{family} is not an address family: 4 or 6 is")
-                return Descriptors((open_raw_esp(family),))
+                return Descriptors((open_raw_esp(_checked(family)),))
+            case OpenIcmp(family):
+                return Descriptors((open_icmp(_checked(family)),))
             case ConfigureLink():
                 self._require_ours(question.name)
                 if question.bridge is not None and question.bridge not in self.policy.bridges:
@@ -69,9 +92,41 @@ class NetworkAdministration:
                 await self._links.add_route(question)
             case RemoveRoute():
                 await self._links.remove_route(question)
+            case AddAddress() | RemoveAddress() | SetDns() | ClearDns() | CaptureTraffic() | ReleaseTraffic():
+                await self._assigned(question)
             case ReleaseAll():
                 return await self._release()
         return Done()
+
+    async def _recover(self) -> None:
+        """A node that was killed left behind what does not go with its interface."""
+        self._resolver.recover()
+        if self.policy.assigned:
+            await self._capture.recover()
+
+    async def _assigned(self, question: AssignedQuestion) -> None:
+        """What a peer assigned: on our own interface only, and only where the configuration asks peers for it."""
+        self._require_ours(question.interface)
+        match question:
+            case AddAddress():
+                self._require_asked()
+                await self._links.add_address(question)
+            case RemoveAddress():
+                await self._links.remove_address(question)
+            case SetDns():
+                self._require_asked()
+                await self._resolver.set(question)
+            case ClearDns():
+                await self._resolver.clear(question.interface)
+            case CaptureTraffic():
+                self._require_asked()
+                await self._capture.set(question)
+            case ReleaseTraffic():
+                await self._capture.release(question)
+
+    def _require_asked(self) -> None:
+        if not self.policy.assigned:
+            raise ValueError("no connection of the configuration asks its peer for addresses")
 
     def _require_ours(self, name: str, *also: str) -> None:
         if name not in self.policy.interfaces and name not in also:
@@ -90,3 +145,9 @@ class NetworkAdministration:
         self._shared_ports.clear()
         problems = await self._undo.run()
         return Refused("; ".join(problems)) if problems else Done()
+
+
+def _checked(family: int) -> int:
+    if family not in (4, 6):
+        raise ValueError(f"{family} is not an address family: 4 or 6 is")
+    return family

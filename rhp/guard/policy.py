@@ -13,11 +13,25 @@ class PskSecret:
     """A pre-shared key of one connection, for the identities that fit the two patterns ("%any", exact, "*@x", "*.x").
 
     Exactly one of `key` (the octets) and `file` (an absolute path) is given; a file must not be readable by others.
+    Where only one side of a connection proves itself by it, the guard does not make (`proves`) or check (`checks`) the
+    other side's proof.
     """
 
     connection: str
     local_id: str = "%any"
     remote_id: str = "%any"
+    key: bytes | None = field(default=None, repr=False)
+    file: str | None = None
+    proves: bool = True
+    checks: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class PpkSecret:
+    """A post-quantum preshared key of one connection (RFC 8784) and its name; `key` or `file` as in `PskSecret`."""
+
+    connection: str
+    ppk_id: bytes
     key: bytes | None = field(default=None, repr=False)
     file: str | None = None
 
@@ -37,9 +51,18 @@ class PrivateKey:
 
 @dataclass(frozen=True, slots=True)
 class GuardPolicy:
-    """Everything the guard allows; `bridges` are the bridges that an interface of ours may join."""
+    """Everything the guard allows; `bridges` are the bridges that an interface of ours may join.
+
+    `assigned` allows addresses and name servers that a peer assigned to us; the original of `resolv_conf`, where that
+    is written, is kept in the folder `state_dir` meanwhile. `resolved` is there while systemd-resolved runs.
+    """
 
     psks: tuple[PskSecret, ...] = ()
     keys: tuple[PrivateKey, ...] = ()
+    ppks: tuple[PpkSecret, ...] = ()
     interfaces: tuple[str, ...] = ("rhp0",)
     bridges: tuple[str, ...] = ()
+    assigned: bool = False
+    resolv_conf: str = "/etc/resolv.conf"
+    resolved: str = "/run/systemd/resolve"
+    state_dir: str = "/var/lib/rhp"

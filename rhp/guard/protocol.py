@@ -56,11 +56,50 @@ class CheckPsk:
 
 
 @dataclass(frozen=True, slots=True)
+class MixPpk:
+    """Mix the post-quantum preshared key of that name into three keys of an IKE SA (RFC 8784 section 3).
+
+    `ppk_id` is the PPK_ID without its type. The keys are SK_d', SK_pi' and SK_pr', as the key exchange alone makes
+    them. Answered by `PpkKeys` or `Refused`.
+    """
+
+    connection: str
+    ppk_id: bytes
+    prf_id: int
+    sk_d: bytes = field(repr=False)
+    sk_pi: bytes = field(repr=False)
+    sk_pr: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintSecrets:
+    """Tell by a keyed digest which shared keys stand behind a connection; answered by `Fingerprint` or `Refused`.
+
+    What is remembered of a peer is worth nothing any more when the digest is another one. `key` has 32 octets, which
+    the asker keeps to itself: without them the digest tells nobody whether a guess of a key is right.
+    """
+
+    connection: str
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTap:
-    """Create the TAP `name` with `queues` queues; answered by `Descriptors`, one per queue, non-blocking."""
+    """Create the TAP `name` with `queues` queues; answered by `Descriptors`, one per queue, non-blocking.
+
+    `offload` asks for super-frames and unfinished checksums, and for the header of 10 octets that tells of them.
+    """
 
     name: str
     queues: int = 1
+    offload: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AddTapQueue:
+    """Open one more queue of the TAP that `OpenTap` made; answered by `Descriptors` with one, as its other queues."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +123,21 @@ class OpenRawEsp:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenIcmp:
+    """Open a raw socket that hears which packets were too long for their path; `family` is 4 or 6.
+
+    Answered by `Descriptors` with one descriptor.
+    """
+
+    family: int
+
+
+@dataclass(frozen=True, slots=True)
 class ConfigureLink:
     """Set what is given of an interface; answered by `Done` or `Refused`.
 
-    `mac` is six octets, `addresses` are texts like "10.1.0.1/24", `bridge` is the name of an existing bridge to join.
-    None leaves a property as it is.
+    `mac` is six octets, `addresses` are texts like "10.1.0.1/24", `bridge` is the name of an existing bridge to join,
+    `queue_length` counts frames that wait, `segments` those in one super-frame. None leaves a property as it is.
     """
 
     name: str
@@ -97,6 +146,8 @@ class ConfigureLink:
     mac: bytes | None = None
     addresses: tuple[str, ...] = ()
     bridge: str | None = None
+    queue_length: int | None = None
+    segments: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +171,71 @@ class RemoveRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class AddAddress:
+    """Give `interface` an address that a peer assigned to us ("10.88.0.2/32"); answered by `Done` or `Refused`."""
+
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveAddress:
+    """Take back an address that `AddAddress` gave; answered by `Done` or `Refused`."""
+
+    interface: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetDns:
+    """Have names looked up by `servers`, which a peer told us of and which are reached over `interface`.
+
+    With `domains` only these names are asked of them, which not every machine can do; without, all are. Replaces what
+    was set for the interface before. Answered by `Done` or `Refused`.
+    """
+
+    interface: str
+    servers: tuple[str, ...]
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClearDns:
+    """Take back what `SetDns` set for `interface`; answered by `Done` or `Refused`."""
+
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureTraffic:
+    """Send traffic to `destination` ("0.0.0.0/0") over `interface`, but for what goes to `outers`.
+
+    These are the addresses at which the tunnel's other end is reached, or may be tried. `source` is an address of ours,
+    `gateway` one that the hub answers for. Where this machine has a narrower route than the default one it goes on to
+    use that. Replaces what was set for the same destination. Answered by `Done` or `Refused`.
+    """
+
+    interface: str
+    destination: str
+    outers: tuple[str, ...]
+    source: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTraffic:
+    """Take back what `CaptureTraffic` set for that destination; answered by `Done` or `Refused`."""
+
+    interface: str
+    destination: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseAll:
-    """Take back every link, address and route the guard made, newest first; answered by `Done` or `Refused`."""
+    """Take back every link, address, route and name server that the guard set, newest first.
+
+    Answered by `Done` or `Refused`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +252,30 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class PpkKeys:
+    """SK_d, SK_pi and SK_pr with the PPK in them, each as long as before. They live as long as their IKE SA."""
+
+    sk_d: bytes = field(repr=False)
+    sk_pi: bytes = field(repr=False)
+    sk_pr: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The digest of the pre-shared keys and PPKs of a connection, with their names, 32 octets."""
+
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Descriptors:
-    """File descriptors that now belong to the asker, who closes them."""
+    """File descriptors that now belong to the asker, who closes them.
+
+    `offloads` are the TUN_F_* bits that a TAP was opened with; 0, where no header leads the frames.
+    """
 
     fds: tuple[int, ...]
+    offloads: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +290,19 @@ class Refused:
     reason: str
 
 
-SecretQuestion = SignOctets | ProvePsk | CheckPsk
-NetworkQuestion = OpenTap | OpenUdp | OpenRawEsp | ConfigureLink | AddRoute | RemoveRoute | ReleaseAll
+SecretQuestion = SignOctets | ProvePsk | CheckPsk | MixPpk | FingerprintSecrets
+AssignedQuestion = AddAddress | RemoveAddress | SetDns | ClearDns | CaptureTraffic | ReleaseTraffic
+NetworkQuestion = (
+    OpenTap
+    | AddTapQueue
+    | OpenUdp
+    | OpenRawEsp
+    | OpenIcmp
+    | ConfigureLink
+    | AddRoute
+    | RemoveRoute
+    | AssignedQuestion
+    | ReleaseAll
+)
 Question = SecretQuestion | NetworkQuestion
-Answer = AuthData | Accepted | Descriptors | Done | Refused
+Answer = AuthData | Accepted | PpkKeys | Fingerprint | Descriptors | Done | Refused

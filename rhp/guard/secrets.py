@@ -1,4 +1,4 @@
-"""The long-term secrets: pre-shared keys by connection and pair of identities, private keys by connection.
+"""The long-term secrets: pre-shared keys by connection and pair of identities, private keys and PPKs by connection.
 
 They are read once, when the guard starts or gets another policy, and every mistake is told at once. No method returns
 a secret: the store signs, proves and compares.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -16,18 +16,33 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from rhp.crypto.algorithms import prf
-from rhp.crypto.auth import psk_auth
+from rhp.crypto.algorithms import Prf, prf
+from rhp.crypto.auth import pad_psk, padded_psk_auth
 from rhp.crypto.errors import CryptoError
+from rhp.crypto.keymat import mix_ppk
 from rhp.crypto.secret import Secret
 from rhp.crypto.signature import MINIMUM_RSA_BITS, sign
 from rhp.crypto.signature import PrivateKey as SigningKey
 from rhp.guard.keyfile import decode_psk, read_secret_file
-from rhp.guard.policy import GuardPolicy, PrivateKey, PskSecret
-from rhp.guard.protocol import Accepted, AuthData, CheckPsk, IdentityPair, ProvePsk, Refused, SignOctets
+from rhp.guard.policy import GuardPolicy, PpkSecret, PrivateKey, PskSecret
+from rhp.guard.protocol import (
+    Accepted,
+    AuthData,
+    CheckPsk,
+    Fingerprint,
+    FingerprintSecrets,
+    IdentityPair,
+    MixPpk,
+    PpkKeys,
+    ProvePsk,
+    Refused,
+    SignOctets,
+)
 from rhp.pki.identity import IdentityPattern, format_identity
 from rhp.wire.iana import AuthMethod
 from rhp.wire.identity import Identity
+
+FINGERPRINT_KEY_OCTETS = 32
 
 __all__ = ["SecretStore", "SecretsError", "decode_psk"]
 
@@ -47,6 +62,23 @@ class _Psk:
     local: IdentityPattern
     remote: IdentityPattern
     key: Secret
+    proves: bool
+    checks: bool
+    # As the key is used, by pseudo-random function: it is the same in every proof.
+    _padded: dict[int, Secret] = field(default_factory=dict)
+
+    def auth(self, algorithm: Prf, octets: bytes) -> bytes:
+        """The authentication data of these octets."""
+        padded = self._padded.get(algorithm.id)
+        if padded is None:
+            padded = self._padded[algorithm.id] = pad_psk(algorithm, self.key)
+        return padded_psk_auth(algorithm, padded, octets)
+
+    def wipe(self) -> None:
+        """Overwrite the key and what was made of it."""
+        for secret in (self.key, *self._padded.values()):
+            secret.wipe()
+        self._padded.clear()
 
 
 class SecretStore:
@@ -55,6 +87,7 @@ class SecretStore:
     def __init__(self, policy: GuardPolicy) -> None:
         self._psks: dict[str, list[_Psk]] = {}
         self._keys: dict[str, SigningKey] = {}
+        self._ppks: dict[tuple[str, bytes], Secret] = {}
         self._pss = frozenset(item.connection for item in policy.keys if item.rsa_pss)
         problems: list[str] = []
         for entry in policy.psks:
@@ -65,6 +98,10 @@ class SecretStore:
             key = _attempt(item.connection, problems, partial(_load_key, item))
             if key is not None:
                 self._keys[item.connection] = key
+        for ppk in policy.ppks:
+            mixed = _attempt(ppk.connection, problems, partial(_load_shared, ppk, "a post-quantum preshared key"))
+            if mixed is not None:
+                self._ppks[ppk.connection, ppk.ppk_id] = mixed
         for psks in self._psks.values():
             psks.sort(key=lambda psk: (psk.remote.specificity, psk.local.specificity), reverse=True)
         if problems:
@@ -72,11 +109,14 @@ class SecretStore:
             raise SecretsError(problems)
 
     def wipe(self) -> None:
-        """Overwrite the pre-shared keys and forget the private ones."""
+        """Overwrite the keys that are shared and forget the private ones."""
         for psks in self._psks.values():
             for psk in psks:
-                psk.key.wipe()
+                psk.wipe()
+        for ppk in self._ppks.values():
+            ppk.wipe()
         self._psks.clear()
+        self._ppks.clear()
         self._keys.clear()
 
     def sign(self, question: SignOctets) -> AuthData | Refused:
@@ -105,18 +145,55 @@ class SecretStore:
         if hmac.compare_digest(expected, question.auth_data):
             return Accepted()
         peer = _text(question.remote_id)
+        if any(connection == question.connection for connection, _ in self._ppks):
+            return Refused(f"the pre-shared key of {peer}, or its post-quantum one (PPK), is not ours")
         return Refused(f"the pre-shared key of {peer} is not ours")
+
+    def mix(self, question: MixPpk) -> PpkKeys | Refused:
+        """Mix the connection's PPK of that name into the keys."""
+        ppk = self._ppks.get((question.connection, question.ppk_id))
+        if ppk is None:
+            return Refused(f'connection "{question.connection}" has no post-quantum preshared key of that name')
+        try:
+            algorithm = prf(question.prf_id)
+        except CryptoError as error:
+            return Refused(f"unknown algorithm: {error}")
+        keys = (Secret(key) for key in (question.sk_d, question.sk_pi, question.sk_pr))
+        return PpkKeys(*(mix_ppk(algorithm, ppk, key).expose() for key in keys))
+
+    def fingerprint(self, question: FingerprintSecrets) -> Fingerprint | Refused:
+        """Digest the shared keys of a connection, whatever order they were loaded in; another key, another digest."""
+        if len(question.key) != FINGERPRINT_KEY_OCTETS:
+            return Refused(f"a fingerprint takes a key of {FINGERPRINT_KEY_OCTETS} octets")
+        entries = [
+            (b"psk", psk.local.text.encode(), psk.remote.text.encode(), psk.key.expose())
+            for psk in self._psks.get(question.connection, ())
+        ]
+        entries += [
+            (b"ppk", ppk_id, b"", ppk.expose())
+            for (connection, ppk_id), ppk in self._ppks.items()
+            if connection == question.connection
+        ]
+        digest = hmac.new(question.key, digestmod="sha256")
+        for entry in sorted(entries):
+            for part in entry:
+                digest.update(len(part).to_bytes(4) + part)
+        return Fingerprint(digest.digest())
 
     def _expected(self, question: ProvePsk | CheckPsk) -> bytes | Refused:
         local, remote = Identity(*question.local_id), Identity(*question.remote_id)
+        proving = isinstance(question, ProvePsk)
         for psk in self._psks.get(question.connection, ()):
             if psk.local.matches(local) and psk.remote.matches(remote):
+                if not (psk.proves if proving else psk.checks):
+                    whose = "our" if proving else "the peer's"
+                    return Refused(f'in connection "{question.connection}" the pre-shared key is not {whose} proof')
                 break
         else:
             pair = f"{format_identity(local)} and {format_identity(remote)}"
             return Refused(f'connection "{question.connection}" has no pre-shared key for {pair}')
         try:
-            return psk_auth(prf(question.prf_id), psk.key, question.octets)
+            return psk.auth(prf(question.prf_id), question.octets)
         except CryptoError as error:
             return Refused(f"unknown algorithm: {error}")
 
@@ -134,8 +211,15 @@ def _attempt(connection: str, problems: list[str], load: Callable[[], _T]) -> _T
 
 
 def _load_psk(entry: PskSecret) -> _Psk:
+    key = _load_shared(entry, "a pre-shared key")
+    return _Psk(
+        IdentityPattern.parse(entry.local_id), IdentityPattern.parse(entry.remote_id), key, entry.proves, entry.checks
+    )
+
+
+def _load_shared(entry: PskSecret | PpkSecret, what: str) -> Secret:
     if (entry.key is None) == (entry.file is None):
-        raise ValueError("a pre-shared key comes either from the configuration or from a file")
+        raise ValueError(f"{what} comes either from the configuration or from a file")
     key = entry.key
     if key is None:
         path = str(entry.file)
@@ -144,8 +228,8 @@ def _load_psk(entry: PskSecret) -> _Psk:
         except ValueError as error:
             raise ValueError(str(error) if path in str(error) else f"{path}: {error}") from None
     if not key:
-        raise ValueError("the pre-shared key is empty")
-    return _Psk(IdentityPattern.parse(entry.local_id), IdentityPattern.parse(entry.remote_id), Secret(key))
+        raise ValueError(f"{what} must not be empty")
+    return Secret(key)
 
 
 def _load_key(entry: PrivateKey) -> SigningKey:

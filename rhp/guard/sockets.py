@@ -1,78 +1,33 @@
-"""Opening what needs privileges: the TAP, the UDP ports of IKE, raw sockets for ESP. Descriptors leave, nothing is
+"""Opening the sockets that need privileges: the UDP ports of IKE, raw protocol 50, ICMP. Descriptors leave, nothing is
 read.
 
-All descriptors are non-blocking and closed on exec. Errors are OSErrors, turned into sentences by `sentence`.
+All descriptors are non-blocking and closed on exec. Errors are OSErrors whose text is a sentence.
 """
 
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import socket
+import struct
 from contextlib import suppress
 from ipaddress import ip_address
-from pathlib import Path
-
-import pytun  # type: ignore[import-not-found]  # An extension module without stubs.
 
 _BUFFER_BYTES = 4 << 20
 _ESP = 50
-_LONGEST_NAME = 15
-_TUN_DEVICE = Path("/dev/net/tun")
 
 # Linux constants that the socket module of Python 3.11 does not name.
 _SO_SNDBUFFORCE = 32
 _SO_RCVBUFFORCE = 33
 _IP_PKTINFO = 8
-
-
-def open_tap(name: str, queues: int) -> tuple[int, ...]:
-    """Create the TAP `name` and return a descriptor for each queue; OSError when the machine does not allow it.
-
-    The interface must not exist yet: joining a TAP that another program serves would split its frames between the two.
-    """
-    if not 1 <= len(name) <= _LONGEST_NAME or not name.isascii() or "/" in name or any(map(str.isspace, name)):
-        raise OSError(errno.EINVAL, f'"{name}" is not an interface name of at most {_LONGEST_NAME} characters')
-    if not 1 <= queues <= 256:
-        raise OSError(errno.EINVAL, f"a TAP cannot have {queues} queues")
-    flags = pytun.IFF_TAP | pytun.IFF_NO_PI | pytun.IFF_MULTI_QUEUE
-    descriptors: list[int] = []
-    try:
-        for queue in range(queues):
-            descriptors.append(_open_queue(name, flags if queue else flags | pytun.IFF_TUN_EXCL))
-    except (OSError, pytun.Error) as error:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise _tap_error(name, error) from None
-    return tuple(descriptors)
-
-
-def _open_queue(name: str, flags: int) -> int:
-    # The device object closes its descriptor when it dies, so a duplicate goes out; it keeps the queue alive.
-    device = pytun.TunTapDevice(name, flags)
-    try:
-        descriptor = fcntl.fcntl(device.fileno(), fcntl.F_DUPFD_CLOEXEC, 3)
-    finally:
-        device.close()
-    os.set_blocking(descriptor, False)
-    return descriptor
-
-
-def _tap_error(name: str, error: Exception) -> OSError:
-    number = error.args[0] if error.args and isinstance(error.args[0], int) else 0
-    if not _TUN_DEVICE.exists():
-        return OSError(
-            errno.ENOENT, f"{_TUN_DEVICE} is missing: load the tun module, or hand the device to the container"
-        )
-    if number == errno.EBUSY:
-        return OSError(
-            number,
-            f"the interface {name} exists already: is another node running? If not, write another interface.name",
-        )
-    if number in (errno.EPERM, errno.EACCES):
-        return OSError(number, f"creating the interface {name} needs root (CAP_NET_ADMIN)")
-    return OSError(number, f"the interface {name} cannot be created: {os.strerror(number)}")
+_IP_MTU_DISCOVER = 10
+_IP_PMTUDISC_OMIT = 5
+_IPV6_MTU_DISCOVER = 23
+_IPV6_PMTUDISC_WANT = 1
+_SOL_RAW = 255
+_ICMP_FILTER = 1
+_ICMP6_FILTER = 1
+_UNREACHABLE = 3
+_PACKET_TOO_BIG = 2
 
 
 def open_udp(address: str, port: int, reuse: bool) -> int:
@@ -86,6 +41,7 @@ def open_udp(address: str, port: int, reuse: bool) -> int:
             # SO_REUSEADDR is left alone: for UDP it would let a second daemon take the port over unnoticed.
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         _tell_local_address(opened)
+        _allow_fragments(opened)
         _enlarge_buffers(opened)
         opened.bind((address, port))
     except OSError as error:
@@ -114,7 +70,29 @@ def open_raw_esp(family: int) -> int:
             raise OSError(error.errno, "opening a raw socket for ESP needs root (CAP_NET_RAW)") from None
         raise OSError(error.errno, f"a raw socket for ESP cannot be opened: {error.strerror}") from None
     _tell_local_address(opened)
+    _allow_fragments(opened)
     _enlarge_buffers(opened)
+    return opened.detach()
+
+
+def open_icmp(family: int) -> int:
+    """Return a raw socket that hears "unreachable" of ICMP, or "packet too big" of ICMPv6 (`family` 4 or 6) only."""
+    kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+    inside, protocol = (
+        (socket.AF_INET, socket.IPPROTO_ICMP) if family == 4 else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
+    )
+    try:
+        opened = socket.socket(inside, kind, protocol)
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise OSError(error.errno, "opening a raw socket for ICMP needs root (CAP_NET_RAW)") from None
+        raise OSError(error.errno, f"a raw socket for ICMP cannot be opened: {error.strerror}") from None
+    # Each bit that is set keeps a type of message out; words are in the order of the machine.
+    if family == 4:
+        opened.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~(1 << _UNREACHABLE) & 0xFFFFFFFF))
+    else:
+        words = [0xFFFFFFFF & ~(1 << _PACKET_TOO_BIG), *[0xFFFFFFFF] * 7]
+        opened.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, struct.pack("=8I", *words))
     return opened.detach()
 
 
@@ -123,6 +101,20 @@ def _tell_local_address(opened: socket.socket) -> None:
         opened.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
     else:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+
+
+def _allow_fragments(opened: socket.socket) -> None:
+    """What is longer than the path goes in fragments rather than nowhere.
+
+    IPv4 without "don't fragment": routers cut what they must, also where their ICMP never comes back, and the kernel
+    believes no ICMP on behalf of such a socket, which anybody can forge who knows our address and the peer's. IPv6 has
+    no routers that cut, so there the kernel does, where ICMP told it to; it never goes below 1280 octets. What the data
+    plane knows of a path it finds out by probes of its own (rhp.node.pathwatch), and packets are made to fit by then.
+    """
+    if opened.family == socket.AF_INET:
+        opened.setsockopt(socket.IPPROTO_IP, _IP_MTU_DISCOVER, _IP_PMTUDISC_OMIT)
+    else:
+        opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _IPV6_PMTUDISC_WANT)
 
 
 def _enlarge_buffers(opened: socket.socket) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from itertools import count
 
 Step = Callable[[], Awaitable[object]]
 
@@ -19,25 +20,28 @@ class _Entry:
 
 
 class UndoLog:
-    """Steps to run in reverse order; each names what it takes back."""
+    """Steps to run in reverse order; each names what it takes back. A gateway has one for every tunnel's route."""
 
     def __init__(self) -> None:
-        self._entries: list[_Entry] = []
+        self._entries: dict[int, _Entry] = {}
+        self._named: dict[str, list[int]] = {}
+        self._numbers = count(1)
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def add(self, what: str, step: Step) -> None:
         """Remember how to take `what` back."""
-        self._entries.append(_Entry(what, step))
+        number = next(self._numbers)
+        self._entries[number] = _Entry(what, step)
+        self._named.setdefault(what, []).append(number)
 
     def forget(self, what: str) -> bool:
         """Drop the newest entry of this name, because it was taken back by other means; whether there was one."""
-        for position in range(len(self._entries) - 1, -1, -1):
-            if self._entries[position].what == what:
-                del self._entries[position]
-                return True
-        return False
+        if what not in self._named:
+            return False
+        del self._entries[self._newest(what)]
+        return True
 
     async def run(self) -> list[str]:
         """Take everything back, newest first.
@@ -46,7 +50,8 @@ class UndoLog:
         """
         problems = []
         while self._entries:
-            entry = self._entries.pop()
+            entry = self._entries.popitem()[1]
+            self._newest(entry.what)
             try:
                 await entry.step()
             except Exception as error:
@@ -54,6 +59,14 @@ class UndoLog:
                 if error_number(error) not in _GONE:
                     problems.append(f"{entry.what} could not be taken back: {error}")
         return problems
+
+    def _newest(self, what: str) -> int:
+        """The number of the newest entry of this name, which is forgotten here."""
+        numbers = self._named[what]
+        newest = numbers.pop()
+        if not numbers:
+            del self._named[what]
+        return newest
 
 
 def error_number(error: Exception) -> int | None:

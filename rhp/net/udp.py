@@ -2,7 +2,8 @@
 
 A node listens on every address of the machine, so each datagram carries by IP_PKTINFO (RFC 3542 for IPv6) the address
 it was sent to, and an answer leaves from exactly that one; a peer behind a NAT would never see any other.
-Reads are bounded per wake-up, so that a flood on the port never starves the timers.
+Reads are bounded per wake-up, so that a flood on the port never starves the timers. A node has them done by a reader of
+its own, which lets in only what the engine's rule allows (rhp.node.gatekeeper).
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import asyncio
 import socket
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterable
-from ipaddress import IPv4Address, IPv6Address
+from collections.abc import Callable, Iterable, Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol
 
 from rhp.ike.path import Endpoint
 
 Deliver = Callable[[bytes, Endpoint, Endpoint], None]
 """Takes a datagram, our endpoint and the peer's."""
+
+Read = Callable[[int, int], Sequence[tuple[bytes, str, int, str, int]]]
+"""Reads some datagrams from a descriptor, whose port is given: octets, our address and port, the peer's."""
 
 READS_PER_WAKEUP = 64
 _LARGEST = 65535
@@ -61,10 +65,18 @@ class UdpSocket:
         else:
             self._socket.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
 
-    def listen(self, loop: asyncio.AbstractEventLoop, deliver: Deliver) -> None:
-        """Hand every datagram that comes in to `deliver` from now on."""
+    @property
+    def fd(self) -> int:
+        """The descriptor."""
+        return self._socket.fileno()
+
+    def listen(self, loop: asyncio.AbstractEventLoop, deliver: Deliver, read: Read | None = None) -> None:
+        """Hand every datagram that comes in to `deliver` from now on, or what `read` makes of them."""
         self._loop, self._deliver = loop, deliver
-        loop.add_reader(self._socket.fileno(), self._read)
+        if read is None:
+            loop.add_reader(self._socket.fileno(), self._read)
+        else:
+            loop.add_reader(self._socket.fileno(), self._read_with, read, deliver)
 
     def send(self, datagram: bytes, local: Endpoint, remote: Endpoint) -> bool:
         """Send from `local`'s address to `remote`; the port is this socket's."""
@@ -98,6 +110,11 @@ class UdpSocket:
                 continue
             self.counters["datagrams-in"] += 1
             self._deliver(data, local, _endpoint(address))
+
+    def _read_with(self, read: Read, deliver: Deliver) -> None:
+        for data, local, local_port, remote, remote_port in read(self._socket.fileno(), self._port):
+            self.counters["datagrams-in"] += 1
+            deliver(data, Endpoint(ip_address(local), local_port), Endpoint(ip_address(remote), remote_port))
 
     def _local_of(self, ancillary: Iterable[tuple[int, int, bytes]]) -> Endpoint | None:
         for level, kind, data in ancillary:

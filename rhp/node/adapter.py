@@ -68,6 +68,8 @@ class Adapter:
         self._pumping = False
         self._stopped = True
         self.on_tap_lost: Callable[[int, int], None] | None = None
+        self.on_path_answer: Callable[[int, int], None] | None = None
+        self.shape: Callable[[effects.InstallSA], effects.InstallSA] | None = None
         self.counters: Counter[str] = Counter()
 
     def start(self) -> None:
@@ -88,9 +90,9 @@ class Adapter:
         for task in self._questions:
             task.cancel()
 
-    def receive(self, datagram: bytes, local: Endpoint, remote: Endpoint) -> None:
-        """A datagram came to the IKE port."""
-        self._engine.receive(datagram, Path(local, remote, natt=False), self._loop.time())
+    def receive(self, datagram: bytes, local: Endpoint, remote: Endpoint, *, natt: bool = False) -> None:
+        """A datagram came to the IKE port, or with `natt` behind the marker to the NAT-T port."""
+        self._engine.receive(datagram, Path(local, remote, natt), self._loop.time())
         self.pump()
 
     def command(self, verb: Callable[[float], object]) -> None:
@@ -133,11 +135,14 @@ class Adapter:
                 self._listener(event)
             case effects.InstallSA():
                 self._install(effect)
+            case effects.DeactivateSA():
+                self._children.deactivate(effect)
             case effects.RemoveSA():
                 if ended := self._children.remove(effect):
                     self._tunnels.ended(ended)
             case effects.MigrateSA():
-                self._children.migrate(effect)
+                if moved := self._children.migrate(effect):
+                    self._tunnels.moved(moved)
             case effects.ActivateSA():
                 self._children.activate(effect)
 
@@ -155,6 +160,8 @@ class Adapter:
             self.counters["send-failed"] += 1
 
     def _install(self, effect: effects.InstallSA) -> None:
+        if self.shape is not None:
+            effect = self.shape(effect)
         try:
             lineage = self._children.install(effect)
         except ValueError as error:
@@ -220,13 +227,16 @@ class Adapter:
                 self._engine.unknown_spi(spi, Path(local, remote, natt=local_port != 0), now)
             case ("first-inbound", spi_in):
                 self._engine.first_inbound(spi_in, now)
-            case ("sa-limit", spi_in, _):
+            case ("sa-limit", spi_in, stage):
                 self.counters["sa-limit"] += 1
-                self._engine.sa_limit(spi_in, now)
+                self._engine.sa_limit(spi_in, now, over=stage == "over")
             case ("nat-moved", spi_in, ip, port):
                 self._engine.nat_moved(spi_in, _endpoint(ip, port), now)
             case ("no-sa", _):
                 self.counters["traffic-without-sa"] += 1
+            case ("path-answer", spi_in, octets):
+                if self.on_path_answer is not None:
+                    self.on_path_answer(spi_in, octets)
             case ("tap-lost", lane, errno):
                 self.counters["tap-lost"] += 1
                 if self.on_tap_lost is not None:
@@ -234,8 +244,11 @@ class Adapter:
 
     def _look_for_life(self) -> None:
         now = self._loop.time()
-        for child_id in self._children.heard_from():
-            self._engine.seen_alive(child_id, now)
+        for spi_in, heard, sent in self._children.at_work():
+            if heard:
+                self._engine.seen_alive(spi_in, now)
+            if sent is not None:
+                self._engine.seen_sending(spi_in, sent)
         self._alive_timer = self._loop.call_later(ALIVE_SECONDS, self._look_for_life)
         self.pump()
 

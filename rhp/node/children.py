@@ -1,25 +1,30 @@
-"""Child SA lineages on the data plane: one hub port each, the pairs of SAs on it, its routes and its share of the MTU.
+"""Child SAs on the data plane: one hub port each, the pairs of SAs on it, its routes and its share of the MTU.
 
-The first `InstallSA` of a lineage makes the port, rekeys only change the pairs behind it, and the last `RemoveSA` takes
-it away, so that what the hub has learned outlives a rekey. Ports of one peer form an isolate group: should two tunnels
+The lineages of one group carry the same traffic for several lanes (RFC 9611) and share a port. The first `InstallSA` of
+a group makes the port, rekeys only change the pairs behind it, and the last `RemoveSA` takes it away, so that what the
+hub has learned outlives a rekey. Ports of one peer form an isolate group: should two tunnels
 to the same peer exist for a moment, a broadcast from one never returns through the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from rhp._fast.params import SaParams, Selector
-from rhp.guard.protocol import AddRoute
-from rhp.ike.effects import ActivateSA, InstallSA, MigrateSA, RemoveSA
-from rhp.node.mtu import Carriage, inner_mtu, tcp_mss
-from rhp.node.pseudomac import pseudo_mac
+from rhp.crypto.suite import EspSuite
+from rhp.guard.protocol import AddRoute, CaptureTraffic
+from rhp.ike.effects import ActivateSA, DeactivateSA, InstallSA, MigrateSA, RemoveSA
+from rhp.ike.path import Path
+from rhp.node.mtu import Carriage, inner_mtu, longest_frame, tcp_mss
+from rhp.node.pseudomac import PseudoMacs
 from rhp.node.selectors import networks
 from rhp.node.settings import HubSettings
+from rhp.node.tally import Tally
+from rhp.pki.identity import ANONYMOUS
 from rhp.wire.ts import TrafficSelector
 
 if TYPE_CHECKING:
@@ -32,7 +37,7 @@ IpAddress = IPv4Address | IPv6Address
 class Lineage:
     """One child of one peer: its hub port, the inbound SPIs that live on it, and what was done for it."""
 
-    child_id: int
+    group: int
     ike_id: int
     port: int
     connection: str
@@ -41,39 +46,67 @@ class Lineage:
     mode: str
     local_ts: tuple[TrafficSelector, ...]
     remote_ts: tuple[TrafficSelector, ...]
+    local_ip: IpAddress
     remote_ip: IpAddress
+    suite: EspSuite
+    carriage: Carriage
     mtu: int
     pseudo_mac: bytes | None
     spis: list[int] = field(default_factory=list)
     routes: list[AddRoute] = field(default_factory=list)
+    captures: list[CaptureTraffic] = field(default_factory=list)
     last_in_ns: int = 0
+    last_out_ns: int = 0
+
+
+class AtWork(NamedTuple):
+    """A lineage that carries packets: its newest inbound SPI, whether it was `heard` from, and when it last sent.
+
+    Only packets that were authenticated count as heard. `sent` is on the clock of asyncio's loop, None for not at all.
+    """
+
+    spi_in: int
+    heard: bool
+    sent: float | None
 
 
 class Children:
-    """Keeps the data plane in step with the engine's Child SAs."""
+    """Keeps the data plane in step with the engine's Child SAs.
 
-    def __init__(self, plane: DataPlane, hub: HubSettings) -> None:
+    `outer_mtu` says how long an outer packet to a peer may be.
+    """
+
+    def __init__(self, plane: DataPlane, hub: HubSettings, outer_mtu: Callable[[IpAddress], int]) -> None:
         self._plane = plane
         self._hub = hub
+        self._outer_mtu = outer_mtu
         self._lineages: dict[int, Lineage] = {}
         self._by_spi: dict[int, Lineage] = {}
+        self._outbound: dict[int, int] = {}
+        self._by_outbound: dict[int, Lineage] = {}
         self._groups: dict[tuple[str, tuple[int, bytes]], int] = {}
         self._group_numbers = count(1)
+        self._members: Tally[tuple[str, tuple[int, bytes]]] = Tally()
+        self._macs = PseudoMacs()
+        self._mtus: Tally[int] = Tally()
 
     def __iter__(self) -> Iterator[Lineage]:
         return iter(list(self._lineages.values()))
 
-    def get(self, child_id: int) -> Lineage | None:
-        """The lineage of that id, or None."""
-        return self._lineages.get(child_id)
+    def get(self, spi_in: int) -> Lineage | None:
+        """The lineage on which that pair lives, or None."""
+        return self._by_spi.get(spi_in)
+
+    def sends_on(self, spi_out: int) -> Lineage | None:
+        """The lineage that sends under that SPI of its peer, or None."""
+        return self._by_outbound.get(spi_out)
 
     def install(self, effect: InstallSA) -> Lineage:
         """Publish a pair of SAs, on a new port for a new lineage. ValueError when the data plane cannot take it."""
-        mtu = inner_mtu(effect.suite, Carriage(effect.mode, effect.encapsulation, effect.path.remote.ip.version))
-        lineage = self._lineages.get(effect.child_id)
+        lineage = self._lineages.get(effect.group)
         fresh = lineage is None
         if lineage is None:
-            lineage = self._add(effect, mtu)
+            lineage = self._add(effect)
         try:
             self._plane.install(_params(effect, lineage.port))
         except ValueError:
@@ -81,51 +114,78 @@ class Children:
                 self._drop(lineage)
             raise
         lineage.spis.append(effect.spi_in)
-        lineage.mtu = mtu
-        lineage.remote_ip = effect.path.remote.ip
-        self._by_spi[effect.spi_in] = lineage
+        lineage.suite = effect.suite
+        self._by_spi[effect.spi_in] = self._by_outbound[effect.spi_out] = lineage
+        self._outbound[effect.spi_in] = effect.spi_out
+        self._carry(lineage, effect.path, effect.encapsulation)
         return lineage
+
+    def deactivate(self, effect: DeactivateSA) -> None:
+        """Only receive on a pair from now on; one that has gone meanwhile is ignored."""
+        lineage = self._by_spi.get(effect.spi_in)
+        if lineage is not None:
+            # The last one is the one to send on.
+            lineage.spis.remove(effect.spi_in)
+            lineage.spis.insert(0, effect.spi_in)
+            self._forget_outbound(effect.spi_in)
+            self._plane.deactivate(effect.spi_in)
 
     def remove(self, effect: RemoveSA) -> Lineage | None:
         """Take a pair away; give the lineage when it ended with it."""
         lineage = self._by_spi.pop(effect.spi_in, None)
-        if lineage is not None:
-            lineage.spis.remove(effect.spi_in)
-            self._plane.retire(effect.spi_in)
-        ended = self._lineages.get(effect.child_id) if effect.last else None
-        if ended is not None:
-            self._drop(ended)
-        return ended
+        if lineage is None:
+            return None
+        lineage.spis.remove(effect.spi_in)
+        self._forget_outbound(effect.spi_in)
+        self._plane.retire(effect.spi_in)
+        if lineage.spis:
+            return None
+        self._drop(lineage)
+        return lineage
 
-    def migrate(self, effect: MigrateSA) -> None:
-        """Move a pair to another path; one that has gone meanwhile is ignored."""
+    def migrate(self, effect: MigrateSA) -> Lineage | None:
+        """Move a pair to another path; give its lineage, or None when it has gone meanwhile."""
         lineage = self._by_spi.get(effect.spi_in)
         if lineage is None:
-            return
+            return None
         local, remote = effect.path.local, effect.path.remote
         self._plane.migrate(
             effect.spi_in, (str(local.ip), local.port), (str(remote.ip), remote.port), effect.encapsulation
         )
-        lineage.remote_ip = remote.ip
+        self._carry(lineage, effect.path, effect.encapsulation)
+        return lineage
 
     def activate(self, effect: ActivateSA) -> None:
         """Send outbound traffic on a pair; one that has gone meanwhile is ignored."""
         if effect.spi_in in self._by_spi:
             self._plane.activate(effect.spi_in)
 
+    def name_gateway(self, lineage: Lineage, gateway: IpAddress) -> None:
+        """Have the hub answer for `gateway` with the lineage's pseudo-MAC."""
+        if lineage.pseudo_mac is not None:
+            self._plane.add_neighbour(str(gateway), lineage.pseudo_mac, lineage.port)
+
     def smallest_mtu(self) -> int | None:
         """The MTU that fits all live lineages, or None without one."""
-        return min((lineage.mtu for lineage in self._lineages.values()), default=None)
+        return min(self._mtus, default=None)
 
-    def heard_from(self) -> list[int]:
-        """The ids of the lineages that got authenticated packets since the last question."""
-        heard: list[int] = []
+    def fit(self, lineage: Lineage) -> None:
+        """Make packets fit the path as it is known now: the lineage's MTU, and the sizes that its port knows."""
+        self._mtus.remove(lineage.mtu)
+        lineage.mtu = inner_mtu(lineage.suite, lineage.carriage, self._outer_mtu(lineage.remote_ip))
+        self._mtus.add(lineage.mtu)
+        self._plane.set_port_path(lineage.port, mss=self._mss(lineage.mtu), limit=longest_frame(lineage.mtu))
+
+    def at_work(self) -> Iterator[AtWork]:
+        """What each lineage has done since the last question, if it did anything."""
         for lineage in self._lineages.values():
-            last = max((self._plane.sa_counters(spi)["last_in_ns"] for spi in lineage.spis), default=0)
-            if last > lineage.last_in_ns:
-                lineage.last_in_ns = last
-                heard.append(lineage.child_id)
-        return heard
+            pairs = [self._plane.sa_counters(spi) for spi in lineage.spis]
+            last_in = max((pair["last_in_ns"] for pair in pairs), default=0)
+            last_out = max((pair["last_out_ns"] for pair in pairs), default=0)
+            heard, sent = last_in > lineage.last_in_ns, last_out > lineage.last_out_ns
+            lineage.last_in_ns, lineage.last_out_ns = last_in, last_out
+            if heard or sent:
+                yield AtWork(lineage.spis[-1], heard, last_out / 1e9 if sent else None)
 
     def set_hub(self) -> None:
         """Tell the hub its behaviour, and which static MAC lives behind which port at the moment."""
@@ -134,25 +194,40 @@ class Children:
             mac_ageing=self._hub.mac_ageing,
             isolate=self._hub.isolate,
             arp_proxy=self._hub.arp_proxy,
+            answer_oversized=self._hub.oversize == "answer",
+            ordering=self._hub.ordering,
             static=[(entry.mac, ports[entry.connection]) for entry in self._hub.static if entry.connection in ports],
         )
 
-    def _add(self, effect: InstallSA, mtu: int) -> Lineage:
+    def _carry(self, lineage: Lineage, path: Path, encapsulation: str) -> None:
+        lineage.local_ip, lineage.remote_ip = path.local.ip, path.remote.ip
+        lineage.carriage = Carriage(lineage.mode, encapsulation, path.remote.ip.version)
+        self.fit(lineage)
+
+    def _forget_outbound(self, spi_in: int) -> None:
+        self._by_outbound.pop(self._outbound.pop(spi_in, 0), None)
+
+    def _add(self, effect: InstallSA) -> Lineage:
         peer = (int(effect.peer.id_type), effect.peer.data)
+        if effect.peer == ANONYMOUS:
+            # Two peers without a name are two: they get addresses of their own, and hear each other's broadcasts.
+            peer = (peer[0], str(effect.ike_id).encode())
         mac: bytes | None = None
         if effect.mode == "tunnel":
-            taken = {one.pseudo_mac for one in self._lineages.values() if one.pseudo_mac and one.peer != peer}
-            mac = pseudo_mac(effect.connection, effect.child_name, peer, taken)
-        port = self._plane.add_port(
-            "ip" if effect.mode == "tunnel" else "ethernet",
-            pseudo_mac=mac,
-            isolate_group=self._group(effect.connection, peer),
-            mss=self._mss(mtu),
-            local_ts=[_selector(one) for one in effect.local_ts],
-            remote_ts=[_selector(one) for one in effect.remote_ts],
-        )
+            mac = self._macs.take(effect.connection, effect.child_name, peer)
+        try:
+            port = self._plane.add_port(
+                "ip" if effect.mode == "tunnel" else "ethernet",
+                pseudo_mac=mac,
+                isolate_group=self._join(effect.connection, peer),
+                local_ts=[_selector(one) for one in effect.local_ts],
+                remote_ts=[_selector(one) for one in effect.remote_ts],
+            )
+        except ValueError:
+            self._leave(effect.connection, peer, mac)
+            raise
         lineage = Lineage(
-            child_id=effect.child_id,
+            group=effect.group,
             ike_id=effect.ike_id,
             port=port,
             connection=effect.connection,
@@ -161,32 +236,43 @@ class Children:
             mode=effect.mode,
             local_ts=effect.local_ts,
             remote_ts=effect.remote_ts,
+            local_ip=effect.path.local.ip,
             remote_ip=effect.path.remote.ip,
-            mtu=mtu,
+            suite=effect.suite,
+            carriage=Carriage(effect.mode, effect.encapsulation, effect.path.remote.ip.version),
+            mtu=0,
             pseudo_mac=mac,
         )
-        self._lineages[effect.child_id] = lineage
+        self._lineages[effect.group] = lineage
+        self._mtus.add(lineage.mtu)
         self._follow_static()
         return lineage
 
     def _drop(self, lineage: Lineage) -> None:
-        del self._lineages[lineage.child_id]
+        del self._lineages[lineage.group]
         for spi in lineage.spis:
             self._by_spi.pop(spi, None)
+            self._forget_outbound(spi)
         self._plane.remove_port(lineage.port)
-        group = (lineage.connection, lineage.peer)
-        if not any((other.connection, other.peer) == group for other in self._lineages.values()):
-            self._groups.pop(group, None)
+        self._leave(lineage.connection, lineage.peer, lineage.pseudo_mac)
+        self._mtus.remove(lineage.mtu)
         self._follow_static()
 
     def _follow_static(self) -> None:
         if self._hub.static:
             self.set_hub()
 
-    def _group(self, connection: str, peer: tuple[int, bytes]) -> int:
-        if (connection, peer) not in self._groups:
+    def _join(self, connection: str, peer: tuple[int, bytes]) -> int:
+        """The number of the group of a peer's ports, of which there is one more."""
+        if self._members.add((connection, peer)):
             self._groups[connection, peer] = next(self._group_numbers)
         return self._groups[connection, peer]
+
+    def _leave(self, connection: str, peer: tuple[int, bytes], mac: bytes | None) -> None:
+        if self._members.remove((connection, peer)):
+            del self._groups[connection, peer]
+        if mac is not None:
+            self._macs.give_back(mac)
 
     def _mss(self, mtu: int) -> int:
         clamp = self._hub.mss_clamp
@@ -211,14 +297,9 @@ def routes_of(lineage: Lineage, interface: str, ours: Iterable[IpAddress]) -> li
     ]
 
 
-def covers(route: AddRoute, ip: IpAddress) -> bool:
-    """Whether a route would catch packets to `ip`, as a default route catches the tunnel's own."""
-    net = _network(route.destination)
+def covers(net: IPv4Network | IPv6Network, ip: IpAddress) -> bool:
+    """Whether a route there would catch packets to `ip`, as a default route catches the tunnel's own."""
     return ip.version == net.version and ip in net
-
-
-def _network(text: str) -> IPv4Network | IPv6Network:
-    return IPv6Network(text) if ":" in text else IPv4Network(text)
 
 
 def _selector(selector: TrafficSelector) -> Selector:
@@ -248,4 +329,9 @@ def _params(effect: InstallSA, port: int) -> SaParams:
         replay_window=effect.replay_window,
         encapsulation=effect.encapsulation,
         outbound_active=effect.outbound_active,
+        octet_warn=effect.limits.soft_octets,
+        octet_limit=effect.limits.hard_octets,
+        packet_warn=effect.limits.soft_packets,
+        packet_limit=effect.limits.hard_packets,
+        lane=effect.lane,
     )

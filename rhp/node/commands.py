@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
 from rhp.ike.engine import Engine
 from rhp.ike.errors import LocalError
+from rhp.ike.redirection import Gateway
 from rhp.ike.status import IkeStatus
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import CommandRefused
+from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.keeper import Command, Keeper
+from rhp.pki.identity import format_identity
 
 
 class Commands:
-    """Carries out requests. `picture` makes the status, `stop` begins the end of the node."""
+    """Carries out requests. `picture` makes the status, `stop` begins the end of the node, `add_lane`
+    takes one more lane into use."""
 
     def __init__(
         self,
@@ -28,6 +32,7 @@ class Commands:
         connections: frozenset[str],
         picture: Callable[[], dict[str, Any]],
         stop: Callable[[str], None],
+        add_lane: Callable[[], Awaitable[int]],
     ) -> None:
         self._engine = engine
         self._command = command
@@ -36,6 +41,7 @@ class Commands:
         self._connections = connections
         self._picture = picture
         self._stop = stop
+        self._add_lane = add_lane
 
     async def handle(self, request: Request) -> dict[str, Any]:
         """Carry out one request; raises `CommandRefused`."""
@@ -48,14 +54,24 @@ class Commands:
         if request.command == "down":
             self._stop("command")
             return {}
+        if request.command == "add-lane":
+            return await self._grow()
         if name not in self._connections:
             raise CommandRefused(
                 f"there is no connection {json.dumps(name)}; there is {', '.join(sorted(self._connections))}"
             )
         try:
+            if request.command in ("redirect", "redirect-off"):
+                return self._redirect(name, request.fields.get("target"), request.fields.get("peer"))
             return self._for_connection(request.command, name, child)
         except LocalError as error:
             raise CommandRefused(f"{name}: {str(error).replace('-', ' ')}") from None
+
+    async def _grow(self) -> dict[str, Any]:
+        try:
+            return {"lane": await self._add_lane()}
+        except (OSError, StartError) as error:
+            raise CommandRefused(str(error)) from None
 
     def _for_connection(self, command: str, name: str, child: str) -> dict[str, Any]:
         if command == "initiate":
@@ -63,7 +79,7 @@ class Commands:
                 raise CommandRefused(f"{name} has no address to call; write remote_addrs into its table")
             self._keeper.want(name)
             return {}
-        sas = [sa for sa in self._engine.status() if sa.connection == name]
+        sas = self._engine.status(name)
         if command == "terminate":
             self._keeper.hold(name)
             for sa in sas:
@@ -76,7 +92,36 @@ class Commands:
             for sa in live:
                 self._command(partial(self._engine.rekey_ike, sa.ike_id))
             return {"rekeyed": len(live)}
+        if command == "reauthenticate":
+            for sa in live:
+                self._command(partial(self._engine.reauthenticate, sa.ike_id))
+            return {"renewed": len(live)}
         return self._for_child(command, name, child, live)
+
+    def _redirect(self, name: str, target: str | None, peer: str | None) -> dict[str, Any]:
+        """Send one peer of a connection to another gateway, or all of them and who calls from now on."""
+        try:
+            gateway = Gateway.named(target) if target is not None else None
+        except ValueError as error:
+            raise CommandRefused(str(error)) from None
+        if peer is None:
+            self._engine.redirect_callers(name, gateway)
+        if gateway is None:
+            return {}
+        sent = left = 0
+        for sa in self._engine.status():
+            if sa.connection != name or sa.peer is None or sa.established_at is None:
+                continue
+            if peer is not None and format_identity(sa.peer) != peer:
+                continue
+            try:
+                self._command(partial(self._engine.redirect, sa.ike_id, gateway))
+                sent += 1
+            except LocalError:
+                left += 1
+        if peer is not None and not sent + left:
+            raise CommandRefused(f"{name} has no peer {json.dumps(peer)} now")
+        return {"redirected": sent, "unable": left}
 
     def _for_child(self, command: str, name: str, child: str, live: list[IkeStatus]) -> dict[str, Any]:
         ids = [one.child_id for sa in live for one in sa.children if one.name == child]

@@ -10,34 +10,49 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from rhp.guard.guard import Guard
 from rhp.guard.protocol import Refused, ReleaseAll
 from rhp.ike import events
-from rhp.ike.config import EngineConfig
+from rhp.ike.config import ConnectionConfig, EngineConfig, Station
 from rhp.ike.engine import Engine
-from rhp.net.addresses import local_addresses, source_address
+from rhp.ike.errors import LocalError
+from rhp.ike.tasks import registry
+from rhp.net.addresses import source_address
+from rhp.net.link import link_mtu
+from rhp.net.monitor import NetlinkMonitor
+from rhp.net.route import interface_mtu
 from rhp.node import status
 from rhp.node.adapter import Adapter
-from rhp.node.children import Children
+from rhp.node.assigned import Assigned
+from rhp.node.children import Children, IpAddress, Lineage
 from rhp.node.commands import Commands
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import CommandRefused, ControlServer
 from rhp.node.edges import Edges, lane_count, open_sockets
 from rhp.node.errors import StartError
+from rhp.node.fingerprints import bind_to_secrets
+from rhp.node.gatekeeper import Gatekeeper
+from rhp.node.growth import Growth
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper, resolve
 from rhp.node.log import EventLog
-from rhp.node.mtu import configured_mtu
+from rhp.node.mtu import OUTER_MTU, configured_mtu
 from rhp.node.network import NetworkQueue
+from rhp.node.pathmtu import PathMtus
+from rhp.node.pathwatch import PathWatch
 from rhp.node.settings import NodeSettings
 from rhp.node.stopwatch import Stopwatch
-from rhp.node.tap import Tap
+from rhp.node.tap import Tap, chosen_mac
 from rhp.node.tunnels import Tunnels
+from rhp.node.vault import NodeVault
+from rhp.node.whereabouts import Whereabouts, addresses_now, source_of
 
 FAREWELL_SECONDS = 2.0
 """How long peers have to confirm their DELETE."""
@@ -49,8 +64,12 @@ class Node:
     def __init__(self, settings: NodeSettings, engine_config: EngineConfig, guard: Guard) -> None:
         from rhp._fast.dataplane import DataPlane
 
+        # First, because nothing is open yet that would have to be closed again.
+        try:
+            registry.load(engine_config.extensions)
+        except LocalError as error:
+            raise StartError(error.detail) from error
         self._settings = settings
-        self._config = engine_config
         self._guard = guard
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
@@ -58,32 +77,31 @@ class Node:
         self._why = ""
         self._state = "starting"
         self._stopwatch = Stopwatch()
-        self._mtu = settings.interface.mtu or configured_mtu(engine_config.connections)
+        self._mtu = settings.interface.mtu or _first_mtu(settings, engine_config.connections)
+        self._mac = chosen_mac(settings.interface, [one.local.identity.build() for one in engine_config.connections])
+        self._raw_esp = any(one.encapsulation == "auto" for one in engine_config.connections)
         self._edges = Edges()
-        self._plane = DataPlane(lane_count(settings.lanes))
+        self._plane = DataPlane(lane_count(settings.lanes, settings.cpus), settings.steering, settings.spare_lanes)
+        self._plane.pin(settings.cpus)
+        self._config = self._place(engine_config)
         self._control = ControlServer(settings.control_socket, self._handle)
-        expected = {one.name: one.remote.pattern.text for one in engine_config.connections}
-        self._journal = Journal(EventLog(self._loop.time), _utc_now, self._control.publish, expected)
-        self._engine = Engine(engine_config, allocate_spi=self._plane.allocate_spi, wall_clock=_utc_now)
-        self._children = Children(self._plane, settings.hub)
+        self._journal = self._make_journal()
+        self._engine = Engine(
+            self._config, allocate_spi=self._plane.allocate_spi, wall_clock=_utc_now, source_of=source_of
+        )
+        self._vault = NodeVault(settings.state_dir, _utc_now, self._journal)
+        self._monitor: NetlinkMonitor | None = None
+        self._paths = PathMtus(interface_mtu, settings.path_mtu)
+        self._children = Children(self._plane, settings.hub, self._paths.mtu)
         self._network = NetworkQueue(guard)
-        self._tunnels = Tunnels(
-            self._children, self._network, self._journal, settings.interface, self._mtu, local_addresses
+        self._tap = Tap(guard, self._plane, self._journal, settings.interface, self._mtu, self._mac, self._restored)
+        self._assigned = Assigned(
+            self._network, self._journal, settings.interface.name, self._tap.claim, self._tap.disclaim
         )
-        identities = [one.local.identity.build() for one in engine_config.connections]
-        self._tap = Tap(
-            guard, self._plane, self._journal, settings.interface, self._mtu, identities, self._tunnels.restore
-        )
+        self._tunnels = self._make_tunnels()
+        self._watch = PathWatch(self._plane, self._children, self._tunnels, self._journal, self._paths)
         self._adapter = self._make_adapter()
-        self._keeper = Keeper(
-            self._engine,
-            self._adapter.command,
-            self._journal,
-            settings.hosts,
-            engine_config.connections,
-            resolve,
-            source_address,
-        )
+        self._keeper = self._make_keeper()
         self._commands = self._make_commands()
 
     def stop(self, why: str) -> None:
@@ -111,8 +129,11 @@ class Node:
         stack.push_async_callback(self._release)
         stack.callback(self._plane.close)
         stack.callback(self._edges.close)
-        raw_esp = any(one.encapsulation == "auto" for one in self._config.connections)
-        await open_sockets(self._guard, self._plane, settings, raw_esp=raw_esp, edges=self._edges)
+        self._engine.set_vault(self._vault.open())
+        stack.callback(self._vault.close)
+        self._config = await bind_to_secrets(self._config, self._guard, self._vault.fingerprint_key)
+        self._engine.set_config(self._config)
+        await open_sockets(self._guard, self._plane, settings, raw_esp=self._raw_esp, edges=self._edges)
         await self._tap.open()
         self._children.set_hub()
         self._network.start()
@@ -121,8 +142,15 @@ class Node:
         self._adapter.start()
         stack.callback(self._adapter.stop)
         stack.push_async_callback(self._tap.close)
-        for edge in self._edges.ike.values():
-            edge.listen(self._loop, self._adapter.receive)
+        self._edges.listen(self._loop, self._adapter.receive, self._gatekeeper())
+        for heard in self._edges.icmp:
+            heard.listen(self._loop, self._watch.heard)
+        if self._edges.deaf is not None:
+            self._journal.write("icmp unheard", detail=self._edges.deaf)
+        self._vault.start(self._loop, self._engine.set_vault)
+        self._watch.start()
+        stack.callback(self._watch.stop)
+        self._watch_addresses(stack)
         self._state = "running"
         self._journal.write(
             "node started",
@@ -135,6 +163,17 @@ class Node:
         )
         self._keeper.start()
         stack.callback(self._keeper.stop)
+        stack.callback(self._assigned.stop)
+
+    def _watch_addresses(self, stack: AsyncExitStack) -> None:
+        """From now on the SAs follow this machine's addresses, before the first of them is begun."""
+        try:
+            self._monitor = monitor = NetlinkMonitor((self._settings.interface.name,))
+            stack.callback(monitor.close)
+            command, hurry = self._adapter.command, self._keeper.hurry
+            Whereabouts(monitor, self._engine, command, self._journal, hurry).start()
+        except OSError as error:
+            self._journal.write("addresses unwatched", detail=error.strerror or str(error))
 
     async def _say_goodbye(self) -> None:
         self._state = "stopping"
@@ -143,9 +182,9 @@ class Node:
         self._engine.set_config(replace(self._config, connections=()))
         self._adapter.command(self._engine.close_all)
         deadline = self._loop.time() + FAREWELL_SECONDS
-        while self._engine.status() and self._loop.time() < deadline:
+        while self._engine.count() and self._loop.time() < deadline:
             await asyncio.sleep(0.01)
-        if left := len(self._engine.status()):
+        if left := self._engine.count():
             self._journal.write("shutdown incomplete", reason="no-answer", detail=f"{left} IKE SAs ended unconfirmed")
         await self._network.drained()
         self._state = "ending"
@@ -154,6 +193,45 @@ class Node:
         answer = await self._guard.ask(ReleaseAll())
         if isinstance(answer, Refused):
             self._journal.write("shutdown incomplete", reason="release", detail=answer.reason)
+
+    def _gatekeeper(self) -> Gatekeeper:
+        if self._edges.gate is None:
+            raise RuntimeError("the sockets are not open")
+        return Gatekeeper(self._edges.gate, self._engine.admission, self._loop.time)
+
+    def _place(self, config: EngineConfig) -> EngineConfig:
+        """What the engine has to know of the machine: a peer that takes part gets a pair for each lane (RFC 9611)."""
+        lanes, spare = self._plane.lanes, self._settings.spare_lanes
+        return replace(config, lanes=lanes, spare_lanes=spare, station=_station(self._mac, self._settings))
+
+    def _make_journal(self) -> Journal:
+        expected = {one.name: one.remote.pattern.text for one in self._config.connections}
+        return Journal(
+            EventLog(self._loop.time), _utc_now, self._control.publish, expected, lambda: self._control.followed
+        )
+
+    def _make_tunnels(self) -> Tunnels:
+        return Tunnels(
+            self._children,
+            self._network,
+            self._journal,
+            self._settings.interface,
+            self._mtu,
+            lambda: addresses_now(self._monitor),
+            self._assigned.addresses,
+            self._ends,
+        )
+
+    def _make_keeper(self) -> Keeper:
+        return Keeper(
+            self._engine,
+            self._adapter.command,
+            self._journal,
+            self._settings.hosts,
+            self._config.connections,
+            resolve,
+            source_address,
+        )
 
     def _make_adapter(self) -> Adapter:
         adapter = Adapter(
@@ -167,12 +245,31 @@ class Node:
             listener=self._heard,
         )
         adapter.on_tap_lost = self._tap.lost
+        adapter.on_path_answer = self._watch.answered
+        adapter.shape = self._assigned.shape
         return adapter
 
     def _make_commands(self) -> Commands:
         names = frozenset(one.name for one in self._config.connections)
+        growth = Growth(
+            self._guard,
+            self._plane,
+            self._tap,
+            self._engine,
+            self._adapter.command,
+            self._journal,
+            self._settings,
+            raw_esp=self._raw_esp,
+        )
         return Commands(
-            self._engine, self._adapter.command, self._keeper, self._journal, names, self._picture, self.stop
+            self._engine,
+            self._adapter.command,
+            self._keeper,
+            self._journal,
+            names,
+            self._picture,
+            self.stop,
+            growth.add_lane,
         )
 
     async def _handle(self, request: Request) -> dict[str, Any]:
@@ -185,9 +282,22 @@ class Node:
         if (took := self._stopwatch.heard(event, self._loop.time())) is not None:
             extra["established_ms"] = took
         retry = self._keeper.heard(event)
+        self._assigned.heard(event, again=retry is not None)
         if isinstance(event, events.InitiationFailed | events.ChildFailed):
             extra["retry_in"] = retry
         self._journal.record(event, **extra)
+
+    def _ends(self, lineage: Lineage) -> list[IpAddress]:
+        """The outer addresses of a peer: those configured, and those that it told us of."""
+        config = self._config.connection(lineage.connection)
+        found = [net[0] for net in config.remote_addrs if net.num_addresses == 1] if config is not None else []
+        told = (sa.peer_addresses for sa in self._engine.status() if sa.ike_id == lineage.ike_id)
+        return found + [address for addresses in told for address in addresses]
+
+    def _restored(self) -> None:
+        """The interface was made again: addresses first, for routes are set from them."""
+        self._assigned.restore()
+        self._tunnels.restore()
 
     def _picture(self) -> dict[str, Any]:
         now = self._loop.time()
@@ -195,6 +305,8 @@ class Node:
             engine=self._engine,
             plane=self._plane,
             children=self._children,
+            paths=self._paths,
+            watch=self._watch,
             keeper=self._keeper,
             journal=self._journal,
             tap=self._tap,
@@ -214,6 +326,24 @@ async def run(settings: NodeSettings, engine_config: EngineConfig, guard: Guard)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop, signal.Signals(number).name)
     await node.serve()
+
+
+def _first_mtu(settings: NodeSettings, connections: Iterable[ConnectionConfig]) -> int:
+    """What the interface begins with: the bridge's own MTU, which it would narrow else, or what the suites leave."""
+    if settings.interface.bridge is None:
+        return configured_mtu(connections, settings.path_mtu or OUTER_MTU)
+    try:
+        return link_mtu(settings.interface.bridge)
+    except OSError:
+        return OUTER_MTU  # The guard will say that there is no such bridge.
+
+
+def _station(mac: bytes, settings: NodeSettings) -> Station:
+    """Who we are on the virtual Ethernet."""
+    addresses = [one.ip for one in settings.interface.addresses]
+    first4 = next((one for one in addresses if isinstance(one, IPv4Address)), None)
+    first6 = next((one for one in addresses if isinstance(one, IPv6Address)), None)
+    return Station(mac, first4, first6)
 
 
 def _utc_now() -> datetime:

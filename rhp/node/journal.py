@@ -25,9 +25,11 @@ _CONSEQUENCES = frozenset({"connecting failed", "handshake refused"})
 
 
 class Journal:
-    """Writes events down. `wall_clock` dates failures (aware, UTC); `publish` takes each event as plain data.
+    """Writes events down. `wall_clock` dates failures (aware, UTC); `publish` takes each event as plain data,
+    while there is anybody who follows them, as `followed` says.
 
-    `expected` names the peer that a connection expects, for failures before it has told its identity.
+    `expected` names the peer that a connection expects, for failures before it has told its identity. From then on the
+    lines about its IKE SA name the identity that it proved: of a connection for many peers they tell which one it was.
     """
 
     def __init__(
@@ -36,11 +38,14 @@ class Journal:
         wall_clock: Callable[[], datetime],
         publish: Callable[[dict[str, Any]], None],
         expected: Mapping[str, str],
+        followed: Callable[[], bool] = lambda: True,
     ) -> None:
         self._log = log
         self._wall_clock = wall_clock
         self._publish = publish
+        self._followed = followed
         self._expected = expected
+        self._proved: dict[int, object] = {}
         self._unproven: int | None = None
         self._failures: deque[dict[str, Any]] = deque(maxlen=FAILURES_KEPT)
         self.last_errors: dict[str, str] = {}
@@ -49,10 +54,14 @@ class Journal:
     def record(self, event: events.Event, **extra: object) -> None:
         """Write down one event of the engine."""
         words, fields = translate(event)
-        if not fields.get("peer") and not isinstance(event, events.HandshakeRefused):
-            fields["peer"] = self._expected.get(str(fields.get("connection", "")))
-        if isinstance(event, events.IkeEstablished):
+        if isinstance(event, events.IkeEstablished | events.IkeReauthenticated):
             self.last_errors.pop(event.connection, None)
+            self._proved[event.ike_id] = fields["peer"]
+        if not fields.get("peer") and not isinstance(event, events.HandshakeRefused):
+            expected = self._expected.get(str(fields.get("connection", "")))
+            fields["peer"] = self._proved.get(event.ike_id, expected)
+        if isinstance(event, events.IkeClosed):
+            self._proved.pop(event.ike_id, None)
         # A handshake that ends because nobody was authenticated was told in a line of its own, which said more.
         told = isinstance(event, events.HandshakeRefused) and event.ike_id == self._unproven
         if isinstance(event, events.AuthenticationFailed):
@@ -69,10 +78,14 @@ class Journal:
         self.counters[words.replace(" ", "-")] += 1
         if logged:
             self._log.write(words, **fields)
-        told = {name: value for name, value in fields.items() if value not in (None, "")}
-        self._publish({"event": words, "time": self._now(), **{name: _plain(value) for name, value in told.items()}})
-        if words in _FAILURES and fields.get("fault") != "none":
-            self._fail(words, {name: _plain(value) for name, value in told.items()})
+        failed = words in _FAILURES and fields.get("fault") != "none"
+        if not failed and not self._followed():
+            return
+        told = {name: _plain(value) for name, value in fields.items() if value not in (None, "")}
+        if self._followed():
+            self._publish({"event": words, "time": self._now(), **told})
+        if failed:
+            self._fail(words, told)
 
     def failures(self) -> list[dict[str, Any]]:
         """The recent failures, newest first, equal ones in a row joined with their `count`."""
@@ -105,13 +118,17 @@ def translate(event: events.Event) -> tuple[str, Fields]:
         case events.StateChanged(_, connection, old, new):
             return "ike state", {"connection": connection, "old": old, "new": new}
         case events.IkeEstablished():
-            return "ike established", _fields(event, "connection", "peer", "role", "path", "suite")
+            resumed = "yes" if event.resumed else None
+            fields = _fields(event, "connection", "peer", "role", "path", "suite")
+            return "ike established", {**fields, "resumed": resumed}
         case events.IkeRekeyed():
             return "ike rekeyed", _fields(event, "connection", "role", "suite")
+        case events.IkeReauthenticated():
+            return "ike reauthenticated", _fields(event, "connection", "peer", "role", "path", "suite")
         case events.IkeClosed():
             return "ike closed", _fields(event, "connection", "peer", "reason", "fault")
         case events.ChildEstablished(child_name=child):
-            names = ("peer", "mode", "suite", "spi_in", "spi_out", "local_ts", "remote_ts")
+            names = ("peer", "mode", "suite", "lane", "spi_in", "spi_out", "local_ts", "remote_ts")
             return "child established", _child_fields(event, child, *names)
         case events.ChildRekeyed(child_name=child):
             return "child rekeyed", _child_fields(event, child, "suite", "spi_in", "spi_out")
@@ -129,7 +146,20 @@ def translate(event: events.Event) -> tuple[str, Fields]:
         case events.HandshakeRefused():
             return "handshake refused", _fields(event, "connection", "path", "reason", "detail")
         case events.PathChanged():
-            return "path changed", _fields(event, "connection", "old", "new")
+            return "path changed", _fields(event, "connection", "old", "new", "reason")
+        case events.PathRefused():
+            return "path refused", _fields(event, "connection", "path", "reason")
+        case events.AddressLeased():
+            return "address leased", _fields(event, "connection", "peer", "addresses")
+        case events.LeaseEnded():
+            return "lease ended", _fields(event, "connection", "peer", "addresses")
+        case events.AddressesAssigned(assignment=given):
+            told = {name: _text(name, getattr(given, name)) for name in ("addresses", "dns", "domains")}
+            return "addresses assigned", {**_fields(event, "connection", "peer"), **told}
+        case events.Redirected():
+            return "redirected", {**_fields(event, "connection"), "old": str(event.gateway), "new": str(event.target)}
+        case events.ExtensionNote():
+            return "extension note", _fields(event, "connection", "peer", "extension", "detail")
         case events.EngineFault():
             return "engine fault", _fields(event, "detail")
 
@@ -149,6 +179,8 @@ def _text(name: str, value: object) -> object:
         return f"{value:08x}"
     if name in ("local_ts", "remote_ts") and isinstance(value, tuple):
         return format_selectors(value)
+    if name in ("addresses", "dns", "domains") and isinstance(value, tuple):
+        return " ".join(map(str, value))
     if name == "fault":
         return getattr(value, "value", value)
     return value

@@ -2,7 +2,8 @@
 
 One function tends a connection: it looks at what the engine has and begins what is missing, the IKE SA or a further
 child. It runs at the start, and again after everything that may have taken something away, later each time that it was
-in vain: 1, 2, 4 ... 60 seconds, each a little longer or shorter by chance, so that many nodes do not call in step.
+in vain: 1, 2, 4 ... 60 seconds, each a little longer or shorter by chance, so that many nodes do not call in step. Only
+a peer that proved its crash is called at once, for it has just said that it is back.
 
 Two nodes that call each other at the same moment get two IKE SAs. Both then know both, and the one whose identity is
 the larger closes the one that it began, so that exactly one remains.
@@ -20,11 +21,16 @@ from ipaddress import IPv4Address, IPv6Address
 
 from rhp.ike import events
 from rhp.ike.config import ConnectionConfig
+from rhp.ike.crash import CRASHED
 from rhp.ike.engine import Engine
 from rhp.ike.errors import LocalError
+from rhp.ike.mobility import is_usable
 from rhp.ike.path import Endpoint, Path
+from rhp.ike.redirection import GONE
+from rhp.ike.states import IkeState
 from rhp.ike.status import IkeStatus
 from rhp.node.journal import Journal
+from rhp.pki.identity import ANONYMOUS
 
 IpAddress = IPv4Address | IPv6Address
 Command = Callable[[Callable[[float], object]], None]
@@ -35,11 +41,15 @@ FIRST_WAIT = 1.0
 LONGEST_WAIT = 60.0
 DOUBLE_WAIT = 0.5
 CALLED_WAIT = 5.0
+CRASHED_WAIT = 0.2
 
 
 @dataclass(slots=True)
 class Charge:
-    """One connection under care. `held` while an operator wants it down; `asked` are children on their way."""
+    """One connection under care. `held` while an operator wants it down; `asked` are children on their way.
+
+    `detour` is the gateway that the next call goes to instead of its own, once (RFC 5685).
+    """
 
     config: ConnectionConfig
     hosts: tuple[str, ...]
@@ -50,6 +60,7 @@ class Charge:
     retry_at: float | None = None
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
+    detour: events.Redirected | None = None
     asked: set[str] = field(default_factory=set)
     unwanted: set[str] = field(default_factory=set)
 
@@ -112,7 +123,8 @@ class Keeper:
 
     def hold(self, name: str) -> None:
         """An operator wants the connection down: begin it no more. KeyError for an unknown name."""
-        self._charges[name].held = True
+        charge = self._charges[name]
+        charge.held, charge.detour = True, None
 
     def hold_child(self, name: str, child: str) -> None:
         """An operator wants one child down: make it no more until the connection is wanted again."""
@@ -125,6 +137,13 @@ class Keeper:
             return None
         return max(0.0, charge.retry_at - self._loop.time())
 
+    def hurry(self) -> None:
+        """This machine has other addresses than before: what waits for its next try is tried now."""
+        for name, charge in self._charges.items():
+            if charge.retry_at is not None and not self._stopped:
+                charge.failures = 0
+                self._tend_in(name, 0.0)
+
     def heard(self, event: events.Event) -> float | None:
         """Look at an event; gives the seconds until the next try where it is a failure that will be tried again."""
         name = getattr(event, "connection", "")
@@ -133,22 +152,34 @@ class Keeper:
             return None
         match event:
             case events.IkeEstablished(role=role):
-                charge.failures = 0
+                # A peer that authenticates us and has no address for us is not to be asked every second.
+                if not charge.config.request_addresses:
+                    charge.failures = 0
                 # A peer that called us makes its further children itself; only what it leaves out is for us to make.
                 self._tend_in(name, 0.0 if role == "initiator" else CALLED_WAIT)
-                if not charge.held:
+                if not charge.held and charge.config.unique != "never":
                     self._loop.call_later(DOUBLE_WAIT, self._close_doubles, name)
+            case events.IkeReauthenticated():
+                charge.failures = 0
             case events.ChildEstablished(child_name=child):
+                charge.failures = 0
                 charge.asked.discard(child)
+            case events.Redirected():
+                charge.detour = event
+            case events.InitiationFailed(reason=GONE.reason) | events.IkeClosed(reason=GONE.reason) if charge.detour:
+                charge.asked.clear()
+                # Who waits for its peer, but called it when it was asked to, goes on as well.
+                charge.held = False
+                self._tend_in(name, 0.0)
             case events.InitiationFailed() | events.IkeClosed():
                 charge.asked.clear()
-                return self._again(name)
+                return self._again(name, event.reason)
             case events.ChildFailed(child_name=child) | events.ChildClosed(child_name=child):
                 charge.asked.discard(child)
-                return self._again(name)
+                return self._again(name, event.reason)
         return None
 
-    def _again(self, name: str) -> float | None:
+    def _again(self, name: str, reason: str = "") -> float | None:
         charge = self._charges[name]
         charge.held = charge.held or charge.config.start == "wait"
         if charge.held or self._stopped:
@@ -156,6 +187,8 @@ class Keeper:
         if (planned := self.retry_in(name)) is not None:
             return round(planned, 1)  # One loss is often told twice, by the child and by its IKE SA.
         wait = min(LONGEST_WAIT, FIRST_WAIT * 2.0 ** min(charge.failures, 16)) * self._chance.uniform(0.8, 1.2)
+        if reason == CRASHED.reason and not charge.failures:
+            wait = self._chance.uniform(0.0, CRASHED_WAIT)
         charge.failures += 1
         self._tend_in(name, wait)
         return round(wait, 1)
@@ -172,7 +205,7 @@ class Keeper:
         charge.timer = charge.retry_at = None
         if charge.held or self._stopped:
             return
-        ours = [sa for sa in self._engine.status() if sa.connection == name]
+        ours = self._engine.status(name)
         established = [sa for sa in ours if sa.established_at is not None]
         if established:
             self._tend_children(charge, established)
@@ -193,8 +226,9 @@ class Keeper:
 
     async def _initiate(self, charge: Charge) -> None:
         name = charge.config.name
+        detour, charge.detour = charge.detour, None
         try:
-            path = await self._path(charge)
+            path = await self._path(charge, detour)
         except OSError as error:
             wait = self._again(name)
             detail = error.strerror or str(error)
@@ -204,22 +238,31 @@ class Keeper:
             return
         self._journal.write("connecting", connection=name, path=path)
         try:
-            self._command(lambda now: self._engine.initiate(name, now, path))
+            gateway = detour.gateway if detour is not None else None
+            self._command(lambda now: self._engine.initiate(name, now, path, gateway))
         except LocalError as error:
             self._journal.write("connecting failed", connection=name, reason=error.reason, detail=error.detail)
             self._again(name)
 
-    async def _path(self, charge: Charge) -> Path:
-        """The next of the peer's addresses in turn, with the address of ours that goes with it; OSError without one."""
-        config = charge.config
+    async def _path(self, charge: Charge, detour: events.Redirected | None) -> Path:
+        """The next of the peer's addresses in turn, with the address of ours that goes with it; OSError without one.
+
+        Who was sent on goes where it was sent.
+        """
+        config, hosts = charge.config, charge.hosts
         remotes: list[IpAddress] = [net[0] for net in config.remote_addrs if net.num_addresses == 1]
+        if detour is not None:
+            remotes, hosts = ([], (detour.target,)) if isinstance(detour.target, str) else ([detour.target], ())
         problems: list[str] = []
-        for host in charge.hosts:
+        for host in hosts:
             try:
                 remotes += await self._resolve(host)
             except OSError as error:
                 # One name in vain is no reason not to call the others.
                 problems.append(f"{host}: {error.strerror or error}")
+        if detour is not None:
+            problems += [f"{detour.target}: no other gateway can be at {ip}" for ip in remotes if not is_usable(ip)]
+            remotes = [remote for remote in remotes if is_usable(remote)]
         if not remotes:
             raise OSError("; ".join(problems) or "there is no address to call")
         remote = remotes[charge.turn % len(remotes)]
@@ -229,12 +272,15 @@ class Keeper:
         return Path(Endpoint(local, config.local_port), Endpoint(remote, config.remote_port), natt=False)
 
     def _close_doubles(self, name: str) -> None:
-        """Of two IKE SAs with one peer, begun by either side, close ours when our identity is the larger."""
+        """Of two IKE SAs with one peer, begun by either side, close ours when our identity is the larger.
+
+        One that is ending already, and only waits for the answer to its DELETE, is no double.
+        """
         if self._stopped:
             return
-        live = [sa for sa in self._engine.status() if sa.connection == name and sa.established_at is not None]
+        live = [sa for sa in self._engine.status(name) if sa.state == IkeState.ESTABLISHED.value]
         for sa in live:
-            if sa.role != "initiator" or sa.local is None or sa.peer is None:
+            if sa.role != "initiator" or sa.local is None or sa.peer is None or sa.peer == ANONYMOUS:
                 continue
             theirs = [other for other in live if other.role == "responder" and other.peer == sa.peer]
             if theirs and (sa.local.id_type, sa.local.data) > (sa.peer.id_type, sa.peer.data):

@@ -3,7 +3,11 @@
 Outside in: the outer IP header (20 octets, or 40), a UDP header where ESP travels in UDP (RFC 3948), the ESP header of
 SPI and sequence number (RFC 4303 section 2), the IV, the inner data padded so that it ends on the cipher's block and on
 four octets together with the two octets of pad length and next header, and the ICV. In the Ethernet mode the inner data
-begin with two octets of EtherIP (RFC 3378 section 3) and the Ethernet header. A VLAN tag is not counted, as elsewhere.
+begin with two octets of EtherIP (RFC 3378 section 2) and the Ethernet header.
+
+A VLAN tag is not counted, as with every Ethernet card: an interface for one VLAN on top of the TAP has the TAP's MTU,
+and its longest frames are four octets longer than what fits. So that TCP does not pay for that with two fragments for
+every segment, the data plane takes tags off the MSS; other tagged packets of full length travel in fragments.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from rhp.ike.config import ConnectionConfig
 
 OUTER_MTU = 1500
 SMALLEST_MTU = 576
+LEAST_TAP_MTU = 1280
 
 _OUTER_HEADER = {4: 20, 6: 40}
 _UDP_HEADER = 8
@@ -39,8 +44,7 @@ class Carriage:
 def inner_mtu(suite: EspSuite, carriage: Carriage, outer_mtu: int = OUTER_MTU) -> int:
     """The largest inner IP packet in octets (the MTU of the TAP), at least `SMALLEST_MTU`."""
     icv = suite.integrity.icv_bytes if suite.integrity is not None else suite.encryption.icv_bytes
-    outside = _OUTER_HEADER[carriage.version] + (_UDP_HEADER if carriage.encapsulation == "udp" else 0)
-    room = outer_mtu - outside - _ESP_HEADER - suite.encryption.iv_bytes - icv
+    room = outer_mtu - outer_headers(carriage) - _ESP_HEADER - suite.encryption.iv_bytes - icv
     alignment = max(4, suite.encryption.block_bytes)
     inside = room - room % alignment - _ESP_TRAILER
     if carriage.mode == "ethernet":
@@ -55,7 +59,7 @@ def preferred_suite(proposal: EspProposal) -> EspSuite:
     return EspSuite(encryption, integrity, proposal.esn[0] if proposal.esn else False)
 
 
-def configured_mtu(connections: Iterable[ConnectionConfig]) -> int:
+def configured_mtu(connections: Iterable[ConnectionConfig], outer_mtu: int = OUTER_MTU) -> int:
     """What every configured child can carry with its preferred suite, over IPv6 where a peer has an IPv6 address.
 
     A peer may choose another suite, or sit behind a NAT; the node follows when the tunnel is up.
@@ -66,8 +70,18 @@ def configured_mtu(connections: Iterable[ConnectionConfig]) -> int:
         carried = "udp" if connection.encapsulation == "udp" else "esp"
         for child in connection.children:
             suite = preferred_suite(child.proposals[0])
-            found.append(inner_mtu(suite, Carriage(child.mode, carried, version)))
-    return min(found, default=OUTER_MTU)
+            found.append(inner_mtu(suite, Carriage(child.mode, carried, version), outer_mtu))
+    return min(found, default=outer_mtu)
+
+
+def outer_headers(carriage: Carriage) -> int:
+    """Octets in front of ESP: the IP header, and UDP's where ESP travels in it."""
+    return _OUTER_HEADER[carriage.version] + (_UDP_HEADER if carriage.encapsulation == "udp" else 0)
+
+
+def longest_frame(mtu: int) -> int:
+    """Octets of the longest Ethernet frame for an inner MTU."""
+    return mtu + _ETHERNET_HEADER
 
 
 def tcp_mss(mtu: int) -> int:

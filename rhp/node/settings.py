@@ -23,36 +23,57 @@ class StaticMac:
 
 @dataclass(frozen=True, slots=True)
 class InterfaceSettings:
-    """The one TAP. `mtu` None follows the suites; `mac` None makes one that stays the same over restarts."""
+    """The one TAP. `mtu` None follows the paths; `mac` None makes one that stays the same over restarts.
+
+    `queue_length` in frames and `segments` in one super-frame are the kernel's own where they are None.
+    """
 
     name: str = "rhp0"
     addresses: tuple[IPv4Interface | IPv6Interface, ...] = ()
     mtu: int | None = None
     bridge: str | None = None
     mac: bytes | None = None
+    queue_length: int | None = None
+    segments: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """The virtual hub. `mac_ageing` in seconds; `mss_clamp` "auto" follows the suite, False is off, else octets."""
+    """The virtual hub. `mac_ageing` in seconds; `mss_clamp` "auto" follows the path, False is off, else octets.
+
+    `oversize` says what becomes of frames that are too long for a path, `ordering` of those that overtake others or
+    are overtaken on their way here.
+    """
 
     mac_ageing: int = 600
     isolate: bool = False
     arp_proxy: bool = True
     static: tuple[StaticMac, ...] = ()
     mss_clamp: int | bool | Literal["auto"] = "auto"
+    oversize: Literal["fragment", "answer"] = "fragment"
+    ordering: Literal["off", "drop", "hold"] = "off"
 
 
 @dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """The whole of `[node]`, `[interface]` and `[hub]`. `lanes` None means by the number of cores.
+    """The whole of `[node]`, `[interface]` and `[hub]`.
+
+    `lanes` None means one for each of `cpus`, or without them by the number of cores;
+    `spare_lanes` may be added while the node runs. `steering` says whether the
+    frames of a flow or those to a station keep to one lane.
+
+    `path_mtu` None finds out how long outer packets may be; a number is taken for it, whatever ICMP says.
 
     `hosts` maps a connection to the host names in its remote_addrs, which are resolved at every initiation.
     """
 
     port: int = 500
     natt_port: int = 4500
+    path_mtu: int | None = None
     lanes: int | None = None
+    cpus: tuple[int, ...] = ()
+    spare_lanes: int = 0
+    steering: Literal["flow", "station"] = "flow"
     state_dir: Path = DEFAULT_STATE_DIR
     run_dir: Path = DEFAULT_RUN_DIR
     log_level: str = "info"

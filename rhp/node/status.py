@@ -13,13 +13,18 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from rhp._fast.evp import openssl_version
+from rhp.ike.assignment import Assignment
 from rhp.ike.engine import Engine
 from rhp.ike.status import ChildStatus, IkeStatus
+from rhp.node import lanes
 from rhp.node.adapter import Adapter
 from rhp.node.children import Children
 from rhp.node.edges import Edges
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper
+from rhp.node.pathmtu import PathMtus
+from rhp.node.pathwatch import PathWatch
 from rhp.node.selectors import format_selectors
 from rhp.node.settings import NodeSettings
 from rhp.node.tap import Tap
@@ -39,6 +44,8 @@ class Sources:
     engine: Engine
     plane: DataPlane
     children: Children
+    paths: PathMtus
+    watch: PathWatch
     keeper: Keeper
     journal: Journal
     tap: Tap
@@ -61,19 +68,24 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
     return {
         "schema_version": SCHEMA_VERSION,
         "version": program_version(),
+        "openssl": openssl_version(),
         "pid": os.getpid(),
         "state": state,
         "uptime_s": round(uptime, 1),
         "interface": sources.tap.picture(),
         "ports": {"ike": settings.port, "natt": settings.natt_port},
         "lanes": sources.plane.lanes,
+        "steering": settings.steering,
+        "lane_details": lanes.lane_details(sources.plane),
+        "offloads": lanes.offloads(sources.plane),
         "connections": connections(sources, now),
         "ike_sas": ike_sas(sources, now),
+        "pools": pools(sources),
         "macs": macs(sources),
         "failures": sources.journal.failures(),
         "counters": {
             "engine": dict(sources.engine.counters),
-            "node": {**sources.adapter.counters, **sources.journal.counters},
+            "node": {**sources.adapter.counters, **sources.journal.counters, **sources.watch.counters},
             "edges": sources.edges.counters(),
             "dataplane": sources.plane.counters(),
         },
@@ -93,6 +105,14 @@ def connections(sources: Sources, now: float) -> list[dict[str, Any]]:
 def ike_sas(sources: Sources, now: float) -> list[dict[str, Any]]:
     """Every IKE SA, half-open ones included, in the order of their making."""
     return [{"connection": sa.connection or None, **_ike(sa, sources, now)} for sa in sources.engine.status()]
+
+
+def pools(sources: Sources) -> list[dict[str, Any]]:
+    """How full each pool of inner addresses is."""
+    return [
+        {"name": one.name, "size": one.size, "online": one.online, "resting": one.resting}
+        for one in sources.engine.pools()
+    ]
 
 
 def macs(sources: Sources) -> list[dict[str, Any]]:
@@ -116,9 +136,11 @@ def _connection(name: str, sas: list[IkeStatus], sources: Sources, now: float) -
         state = "connecting"
     else:
         state = "failed" if error else "idle"
+    sent_to = sources.engine.redirects().get(name)
     return {
         "name": name,
         "state": state,
+        "redirects_to": None if sent_to is None else str(sent_to),
         "start": sources.starts.get(name),
         "last_error": error,
         "retry_in_s": None if retry is None else round(retry, 1),
@@ -136,36 +158,58 @@ def _ike(sa: IkeStatus, sources: Sources, now: float) -> dict[str, Any]:
         "peer": format_identity(sa.peer) if sa.peer else None,
         "path": {"local": str(sa.path.local), "remote": str(sa.path.remote), "natt": sa.path.natt},
         "nat": {"local": sa.nat_local, "remote": sa.nat_remote},
+        "mobike": sa.mobike,
+        "told_addresses": [str(ip) for ip in sa.told_addresses],
+        "peer_addresses": [str(ip) for ip in sa.peer_addresses],
         "suite": sa.suite,
+        "ppk": sa.ppk,
         "ike_spi_i": sa.spi_i.hex(),
         "ike_spi_r": sa.spi_r.hex(),
         "established_ms": sources.established_ms.get(sa.ike_id),
         "age_s": _since(sa.established_at, now),
         "rekey_in_s": _until(sa.rekey_at, now),
         "expires_in_s": _until(sa.expires_at, now),
+        "reauth_in_s": _until(sa.reauth_at, now),
+        "asks": sa.asks,
         "last_seen_s": _since(sa.last_seen, now),
+        "assigned": _assigned(sa.assigned) if sa.assigned else None,
+        "leased": [str(address) for address in sa.leased],
         "children": [_child(child, sources, now) for child in sa.children],
     }
 
 
+def _assigned(given: Assignment) -> dict[str, Any]:
+    names = ("addresses", "dns", "domains", "nbns", "subnets")
+    return {**{name: [str(one) for one in getattr(given, name)] for name in names}, "version": given.version}
+
+
 _NO_IKE: dict[str, Any] = {
     **dict.fromkeys(("ike_id", "ike_state", "role", "local", "peer", "path", "nat", "suite", "ike_spi_i", "ike_spi_r")),
-    **dict.fromkeys(("established_ms", "age_s", "rekey_in_s", "expires_in_s", "last_seen_s")),
+    **dict.fromkeys(("ppk", "established_ms", "age_s", "rekey_in_s", "expires_in_s", "reauth_in_s", "last_seen_s")),
+    "asks": None,
+    "assigned": None,
+    "leased": [],
+    "mobike": None,
+    "told_addresses": [],
+    "peer_addresses": [],
     "children": [],
 }
 
 
 def _child(child: ChildStatus, sources: Sources, now: float) -> dict[str, Any]:
-    lineage = sources.children.get(child.child_id)
+    lineage = sources.children.get(child.spi_in)
     counters: dict[str, int] = {}
-    replay_drops = auth_drops = 0
-    if lineage is not None:
+    pairs: list[dict[str, int]] = []
+    if lineage is not None and child.lane is None:
+        # The port outlives the pairs, and counts for those of all lanes.
         counters = sources.plane.port_counters(lineage.port)
         pairs = [sources.plane.sa_counters(spi) for spi in lineage.spis]
-        replay_drops = sum(pair["replay_drops"] for pair in pairs)
-        auth_drops = sum(pair["auth_drops"] for pair in pairs)
+    elif lineage is not None:
+        counters = sources.plane.sa_counters(child.spi_in)
+        pairs = [counters]
     return {
         "child_id": child.child_id,
+        "lane": child.lane,
         "name": child.name,
         "mode": child.mode,
         "state": child.state,
@@ -177,13 +221,16 @@ def _child(child: ChildStatus, sources: Sources, now: float) -> dict[str, Any]:
         "remote_ts": format_selectors(child.remote_ts),
         "port": lineage.port if lineage else None,
         "mtu": lineage.mtu if lineage else None,
+        "path_mtu": sources.paths.mtu(lineage.remote_ip) if lineage else None,
+        "path_mtu_from": sources.paths.source(lineage.remote_ip) if lineage else None,
         "pseudo_mac": lineage.pseudo_mac.hex(":") if lineage and lineage.pseudo_mac else None,
         "bytes_in": counters.get("bytes_in", 0),
         "bytes_out": counters.get("bytes_out", 0),
         "packets_in": counters.get("packets_in", 0),
         "packets_out": counters.get("packets_out", 0),
-        "replay_drops": replay_drops,
-        "auth_drops": auth_drops,
+        "lanes": lanes.shares(sources.plane, lineage.port) if lineage and child.lane is None else [],
+        "replay_drops": sum(pair["replay_drops"] for pair in pairs),
+        "auth_drops": sum(pair["auth_drops"] for pair in pairs),
         "age_s": _since(child.established_at, now),
         "rekey_in_s": _until(child.rekey_at, now),
         "expires_in_s": _until(child.expires_at, now),

@@ -27,6 +27,8 @@ class Stopwatch:
                 if began is not None:
                     self.established_ms[ike_id] = round((now - began) * 1000.0, 1)
                     return self.established_ms[ike_id]
+            case events.IkeReauthenticated(handshake_id=handshake_id):
+                self._began.pop(handshake_id, None)
             case events.IkeClosed() | events.InitiationFailed() | events.HandshakeRefused():
                 self._began.pop(event.ike_id, None)
                 self.established_ms.pop(event.ike_id, None)

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rhp.guard.guard import Guard
-from rhp.guard.protocol import ConfigureLink, Descriptors, OpenTap, Refused
+from rhp.guard.protocol import AddTapQueue, ConfigureLink, Descriptors, OpenTap, Refused
 from rhp.net.link import link_mac, link_mtu, link_up
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.pseudomac import interface_mac
 from rhp.node.settings import InterfaceSettings
+from rhp.node.whereabouts import addresses_now
 
 if TYPE_CHECKING:
     from rhp._fast.dataplane import DataPlane
+
+IpAddress = IPv4Address | IPv6Address
 
 RETRY_SECONDS = 2.0
 TAP_PORT = 0
@@ -29,7 +34,7 @@ _MACHINE_ID = Path("/etc/machine-id")
 
 
 class Tap:
-    """The interface. `mtu` is what it is made with; `restored` is called after it was made again."""
+    """The interface. `mtu` and `mac` are what it is made with; `restored` is called after it was made again."""
 
     def __init__(
         self,
@@ -38,7 +43,7 @@ class Tap:
         journal: Journal,
         interface: InterfaceSettings,
         mtu: int,
-        identities: Iterable[bytes],
+        mac: bytes,
         restored: Callable[[], None],
     ) -> None:
         self._guard = guard
@@ -46,7 +51,7 @@ class Tap:
         self._journal = journal
         self._interface = interface
         self._mtu = mtu
-        self._mac = interface.mac or interface_mac(_machine_id(), interface.name, identities)
+        self._mac = mac
         self._restored = restored
         self._restoring: asyncio.Task[None] | None = None
         self._closed = False
@@ -54,13 +59,14 @@ class Tap:
     async def open(self) -> None:
         """Make the interface, set it up and give each lane its queue; raises `StartError`. The lanes must stand."""
         name = self._interface.name
-        opened = await self._guard.ask(OpenTap(name, self._plane.lanes))
+        self._tell_doubles(addresses_now())
+        opened = await self._guard.ask(OpenTap(name, self._plane.lanes, offload=True))
         if not isinstance(opened, Descriptors):
             raise StartError(opened.reason if isinstance(opened, Refused) else "the guard gave no interface")
         try:
             await self._configure()
             for lane, fd in enumerate(opened.fds):
-                self._plane.attach_tap(lane, fd, self._mac)
+                self._plane.attach_tap(lane, fd, self._mac, opened.offloads)
             # The hub must know where these live, or a tunnel whose range holds one would be taken for its owner.
             for address in self._interface.addresses:
                 self._plane.add_neighbour(str(address.ip), self._mac, TAP_PORT)
@@ -69,6 +75,31 @@ class Tap:
         finally:
             for fd in opened.fds:
                 os.close(fd)
+
+    async def add_queue(self, lane: int) -> None:
+        """Give one more lane its queue; raises `StartError`."""
+        name = self._interface.name
+        answer = await self._guard.ask(AddTapQueue(name))
+        if not isinstance(answer, Descriptors):
+            raise StartError(answer.reason if isinstance(answer, Refused) else "the guard gave no queue")
+        (fd,) = answer.fds
+        try:
+            self._plane.attach_tap(lane, fd, self._mac, answer.offloads)
+        except OSError as error:
+            raise StartError(f"the interface {name} cannot be used: {error.strerror or error}") from None
+        finally:
+            os.close(fd)
+
+    def claim(self, address: IpAddress) -> None:
+        """Have the hub know that an address is this host's, which answers for it itself."""
+        # A full table is no reason to do without the address: the hub then only knows less.
+        with suppress(ValueError):
+            self._plane.add_neighbour(str(address), self._mac, TAP_PORT)
+
+    def disclaim(self, address: IpAddress) -> None:
+        """The address is no longer this host's."""
+        with suppress(KeyError):
+            self._plane.remove_neighbour(str(address))
 
     def lost(self, lane: int, errno: int) -> None:
         """A lane's queue is gone: begin to make the interface again."""
@@ -95,6 +126,18 @@ class Tap:
             return {**shown, "present": False, "up": False, "mac": None, "mtu": None}
         return {**shown, "present": True, **facts}
 
+    def _tell_doubles(self, taken: Collection[IpAddress]) -> None:
+        """Say which addresses of the interface-to-be another one has: the kernel takes them, and both work badly."""
+        for address in self._interface.addresses:
+            if address.ip in taken:
+                self._journal.write(
+                    "address doubled",
+                    interface=self._interface.name,
+                    addresses=str(address),
+                    detail=f"another interface of this machine has {address.ip}; write another one in "
+                    "interface.addresses, or take it away there",
+                )
+
     async def _configure(self) -> None:
         answer = await self._guard.ask(
             ConfigureLink(
@@ -104,6 +147,8 @@ class Tap:
                 mac=self._mac,
                 addresses=tuple(map(str, self._interface.addresses)),
                 bridge=self._interface.bridge,
+                queue_length=self._interface.queue_length,
+                segments=self._interface.segments,
             )
         )
         if isinstance(answer, Refused):
@@ -124,6 +169,11 @@ class Tap:
         self._restoring = None
         self._restored()
         self._journal.write("tap restored", interface=name)
+
+
+def chosen_mac(interface: InterfaceSettings, identities: Iterable[bytes]) -> bytes:
+    """The interface's MAC, six octets: the configured one, or that of this node by its identities."""
+    return interface.mac or interface_mac(_machine_id(), interface.name, identities)
 
 
 def _machine_id(file: Path = _MACHINE_ID) -> bytes:

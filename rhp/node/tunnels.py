@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from rhp.guard.protocol import AddRoute, Answer, ConfigureLink, Refused, RemoveRoute
+from rhp.guard.protocol import (
+    AddRoute,
+    Answer,
+    CaptureTraffic,
+    ConfigureLink,
+    Refused,
+    ReleaseTraffic,
+    RemoveRoute,
+)
 from rhp.ike.effects import InstallSA
 from rhp.node.children import Children, Lineage, covers, routes_of
 from rhp.node.journal import Journal
+from rhp.node.mtu import LEAST_TAP_MTU
 from rhp.node.network import NetworkQueue
+from rhp.node.pseudomac import pseudo_gateway
 from rhp.node.settings import InterfaceSettings
+from rhp.node.tally import Tally
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -19,7 +31,8 @@ IpAddress = IPv4Address | IPv6Address
 class Tunnels:
     """Keeps routes and MTU in step with the live children.
 
-    `addresses` gives this machine's addresses at the moment; `mtu` is what the interface was set up with.
+    `addresses` gives this machine's addresses at the moment, `assigned` those that peers gave, `ends` the
+    outer addresses that a peer may be reached at; `mtu` is what the interface was set up with.
     """
 
     def __init__(
@@ -30,6 +43,8 @@ class Tunnels:
         interface: InterfaceSettings,
         mtu: int,
         addresses: Callable[[], Iterable[IpAddress]],
+        assigned: Callable[[], Iterable[IpAddress]] = tuple,
+        ends: Callable[[Lineage], Iterable[IpAddress]] = lambda lineage: (lineage.remote_ip,),
     ) -> None:
         self._children = children
         self._queue = queue
@@ -37,23 +52,39 @@ class Tunnels:
         self._interface = interface
         self._configured_mtu = mtu
         self._addresses = addresses
+        self._assigned = assigned
+        self._ends = ends
+        self._routed: Tally[str] = Tally()
+        self._captured: Tally[str] = Tally()
         self.mtu = mtu
 
     def installed(self, lineage: Lineage) -> None:
         """A pair of SAs was installed: set the lineage's routes the first time, and see to the MTU."""
-        if lineage.mode == "tunnel" and not lineage.routes:
+        if lineage.mode == "tunnel" and not lineage.routes and not lineage.captures:
             self._add_routes(lineage)
-        self._follow_mtu()
+        self.follow_mtu()
 
     def ended(self, lineage: Lineage) -> None:
         """A lineage ended: take its routes back, unless another one of the same peer needs them."""
-        needed = {route.destination for other in self._children for route in other.routes}
         for route in lineage.routes:
-            if route.destination not in needed:
+            if self._routed.remove(route.destination):
                 self._queue.submit(RemoveRoute(route.destination, route.interface, route.source, route.gateway))
                 self._journal.write("route removed", connection=lineage.connection, destination=route.destination)
         lineage.routes.clear()
-        self._follow_mtu()
+        for one in lineage.captures:
+            if self._captured.remove(one.destination):
+                self._queue.submit(ReleaseTraffic(one.interface, one.destination))
+                self._journal.write("route removed", connection=lineage.connection, destination=one.destination)
+        lineage.captures.clear()
+        self.follow_mtu()
+
+    def moved(self, lineage: Lineage) -> None:
+        """A pair goes over another path: what is captured has to spare the peer's new address."""
+        outers = self._outers(lineage)
+        for index, one in enumerate(lineage.captures):
+            if one.outers != outers:
+                lineage.captures[index] = renewed = replace(one, outers=outers)
+                self._queue.submit(renewed, partial(self._capture_answered, lineage, renewed))
 
     def install_failed(self, effect: InstallSA, reason: str) -> None:
         """The data plane refused a pair."""
@@ -62,26 +93,71 @@ class Tunnels:
     def restore(self) -> None:
         """The interface was made anew: set every route again."""
         self.mtu = self._configured_mtu
+        self._routed, self._captured = Tally(), Tally()
         for lineage in self._children:
             lineage.routes.clear()
+            lineage.captures.clear()
+        for lineage in self._children:
             self._add_routes(lineage)
-        self._follow_mtu()
+        self.follow_mtu()
 
     def _add_routes(self, lineage: Lineage) -> None:
-        connected = {str(address.network) for address in self._interface.addresses}
-        known = {route.destination for other in self._children for route in other.routes}
         for route in routes_of(lineage, self._interface.name, self._sources()):
-            if covers(route, lineage.remote_ip):
+            net = ip_network(route.destination)
+            catches_itself = covers(net, lineage.remote_ip)
+            if (catches_itself or not net.prefixlen) and self._capture(lineage, route):
+                continue
+            if catches_itself:
                 self._skip(lineage, route, "it would catch the tunnel's own packets; set a route by hand")
                 continue
+            if self._is_connected(net):
+                continue  # The kernel made that one itself.
             lineage.routes.append(route)
-            # The kernel made the route to a connected network itself, and a second tunnel shares the first one's.
-            if route.destination not in connected | known:
+            # A second tunnel shares the first one's.
+            if self._routed.add(route.destination):
                 self._queue.submit(route, partial(self._answered, lineage, route))
 
+    def _is_connected(self, destination: IPv4Network | IPv6Network) -> bool:
+        """Whether the interface's own network holds it, as it does an address lent out of that."""
+        first, prefix = destination.network_address, destination.prefixlen
+        own = [address.network for address in self._interface.addresses]
+        return any(prefix >= net.prefixlen and covers(net, first) for net in own)
+
+    def _capture(self, lineage: Lineage, route: AddRoute) -> bool:
+        """Send such traffic through the tunnel by rules, where the peer gave us the address to send it from.
+
+        The hub answers for networks, but not for "everything", so it is told of a gateway that stands for the peer.
+        """
+        if route.source is None or lineage.pseudo_mac is None:
+            return False
+        if ip_address(route.source) not in set(self._assigned()):
+            return False
+        gateway = pseudo_gateway(lineage.pseudo_mac, ip_address(route.source).version)
+        try:
+            self._children.name_gateway(lineage, gateway)
+        except ValueError:
+            return False  # The hub's table is full.
+        outers = self._outers(lineage)
+        question = CaptureTraffic(route.interface, route.destination, outers, route.source, str(gateway))
+        lineage.captures.append(question)
+        self._captured.add(question.destination)
+        self._queue.submit(question, partial(self._capture_answered, lineage, question))
+        return True
+
+    def _outers(self, lineage: Lineage) -> tuple[str, ...]:
+        """Where the peer is, and where it may be tried next."""
+        return tuple(sorted({str(lineage.remote_ip), *map(str, self._ends(lineage))}))
+
+    def _capture_answered(self, lineage: Lineage, question: CaptureTraffic, answer: Answer) -> None:
+        fields = {"connection": lineage.connection, "destination": question.destination}
+        if isinstance(answer, Refused):
+            self._journal.write("route skipped", **fields, detail=answer.reason)
+        else:
+            self._journal.write("route added", **fields, interface=question.interface, source=question.source)
+
     def _sources(self) -> list[IpAddress]:
-        """The addresses to send from, the interface's own first."""
-        own = [address.ip for address in self._interface.addresses]
+        """The addresses to send from: those that peers assigned first, then the interface's own."""
+        own = [*self._assigned(), *(address.ip for address in self._interface.addresses)]
         others = sorted(set(self._addresses()) - set(own), key=int)
         return own + [ip for ip in others if not ip.is_loopback and not ip.is_link_local]
 
@@ -89,6 +165,7 @@ class Tunnels:
         if isinstance(answer, Refused):
             if route in lineage.routes:
                 lineage.routes.remove(route)
+                self._routed.remove(route.destination)
             self._skip(lineage, route, answer.reason)
             return
         self._journal.write(
@@ -104,11 +181,17 @@ class Tunnels:
             "route skipped", connection=lineage.connection, destination=route.destination, detail=reason
         )
 
-    def _follow_mtu(self) -> None:
-        """Lower the interface's MTU to what the live tunnels carry, and raise it again when they are gone."""
-        if self._interface.mtu is not None:
+    def follow_mtu(self) -> None:
+        """Lower the interface's MTU to what the live tunnels carry, and raise it again when they are gone.
+
+        Not in a bridge, which drops without a word what is longer than the MTU of the port it leaves by: there the
+        frames come to us, and the data plane fragments or answers. And not below what IPv6 needs, for the kernel would
+        take IPv6 off the interface.
+        """
+        if self._interface.mtu is not None or self._interface.bridge is not None:
             return
-        wanted = min(self._configured_mtu, self._children.smallest_mtu() or self._configured_mtu)
+        smallest = max(LEAST_TAP_MTU, self._children.smallest_mtu() or self._configured_mtu)
+        wanted = min(self._configured_mtu, smallest)
         if wanted == self.mtu:
             return
         self._journal.write("mtu changed", interface=self._interface.name, old=self.mtu, mtu=wanted)

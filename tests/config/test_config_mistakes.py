@@ -30,6 +30,15 @@ ADDED = [
     ("\n[node]\nport = 4500", "node.natt_port", 7, ["node.port as well"]),
     ('\n[node]\nport = "500"', "node.port", 8, ['"500" is text', "without quotes"]),
     ("\n[node]\nlanes = true", "node.lanes", 8, ["true is not a number of lanes", '"auto"']),
+    ("\n[node]\nlanes = 2\ncpus = [0]", "node.cpus", 9, ["2 lanes have 1 processors"]),
+    ("\n[node]\ncpus = [0, 0]", "node.cpus[1]", 8, ["processor 0 has a lane already"]),
+    ("\n[node]\ncpus = [1023]", "node.cpus[0]", 8, ["processor 1023 is none", "write one of 0"]),
+    ('\n[node]\ncpus = ["0"]', "node.cpus[0]", 8, ['"0" is text', "without quotes"]),
+    ("\n[node]\nspare_lanes = 64", "node.spare_lanes", 8, ["64 is not a number of spare lanes", "0 to 63"]),
+    ('\n[node]\nsteering = "flows"', "node.steering", 8, ['"flow"']),
+    ('\n[node]\nextensions = ["peer-nota"]', "node.extensions[0]", 8, ['no extension "peer-nota"', "its package"]),
+    ('\n[node]\nextensions = ["no.such.module"]', "node.extensions[0]", 8, ["no extension"]),
+    ("\n[node]\nextensions = [7]", "node.extensions[0]", 8, ["7 is not text"]),
     ('\n[node]\nlog_level = "infos"', "node.log_level", 8, ["write info"]),
     (f'\n[node]\nrun_dir = "/{"x" * 100}"', "node.run_dir", 8, ["too long"]),
     ('\n[interface]\naddresses = ["10.0.0.0/24"]', "interface.addresses[0]", 8, ["network itself", '"10.0.0.1/24"']),
@@ -46,10 +55,15 @@ ADDED = [
     ('\n[interface]\naddresses = ["10.0.0.256/24"]', "interface.addresses[0]", 8, ["not an address with a prefix"]),
     ('\n[interface]\nmtu = "big"', "interface.mtu", 8, ['"big" is not an MTU', "576 to 65521", '"auto"']),
     ('\n[interface]\nmtu = 1200\naddresses = ["fd00::1/64"]', "interface.mtu", 8, ["at least 1280"]),
+    ("\n[interface]\nqueue_length = 0", "interface.queue_length", 8, ["16 to 10000"]),
+    ("\n[interface]\nsegments = 65536", "interface.segments", 8, ["1 to 65535"]),
     ('\n[interface]\nmac = "03:00:00:00:00:01"', "interface.mac", 8, ["multicast", "even"]),
     ('\n[interface]\nmac = "02:00:00:00:01"', "interface.mac", 8, ["not a MAC address", "02:00:5e:00:00:01"]),
     ('\n[interface]\nmac = "00:00:00:00:00:00"', "interface.mac", 8, ["no station's"]),
     ('\n[hub]\nisolate = "yes"', "hub.isolate", 8, ["true or false", "without quotes"]),
+    ("\n[node]\npath_mtu = 500", "node.path_mtu", 8, ["500 is not an MTU", "576 to 65521", '"auto"']),
+    ('\n[hub]\noversize = "drop"', "hub.oversize", 8, ["fragment", "answer"]),
+    ('\n[hub]\nordering = "on"', "hub.ordering", 8, ["off", "drop", "hold"]),
     ("\n[hub]\nmss_clamp = true", "hub.mss_clamp", 8, ["true is not an MSS", "false"]),
     (
         '\n[[hub.static]]\nmac = "02:00:00:00:00:01"\nconnection = "ofice"',
@@ -78,11 +92,24 @@ ADDED = [
     ('encapsulation = "tcp"', "connections.office.encapsulation", 6, ['"udp" or "auto"']),
     ('start = "now"', "connections.office.start", 6, ['"initiate" or "wait"']),
     ('dpd_delay = "5 weeks"', "connections.office.dpd_delay", 6, ['"90s"', "not a time"]),
+    ('unique = "yes"', "connections.office.unique", 6, ['"replace"', '"keep"', '"never"']),
+    ('children.x.rekey_bytes = "5 apples"', "connections.office.children.x.rekey_bytes", 6, ["octets", '"64G"']),
+    ("children.x.rekey_bytes = -1", "connections.office.children.x.rekey_bytes", 6, ["-1 is not a number of octets"]),
+    ('children.x.rekey_packets = "64G"', "connections.office.children.x.rekey_packets", 6, ["number of packets"]),
     ("dpd_delay = -1", "connections.office.dpd_delay", 6, ["-1 is not a time"]),
     ("rekey_time = 1.5", "connections.office.rekey_time", 6, ["1.5 is not a time"]),
     ("over_time = 0", "connections.office.over_time", 6, ["no time would be left"]),
     ('psk = "another key of good length"', "connections.office.psk", 6, ["both there"]),
-    ('local.auth = "eap"', "connections.office.local.auth", 6, ['"psk" or "pubkey"']),
+    ('local.auth = "eap"', "connections.office.local.auth", 6, ['"psk", "pubkey" or "null"']),
+    ('ppk_id = "one"', "connections.office.ppk_id", 6, ["the key is missing", "rhp keygen ppk"]),
+    ('ppk_id = ""', "connections.office.ppk_id", 6, ["the text is empty"]),
+    ('ppk_id = "a\\u00e9"', "connections.office.ppk_id", 6, ["cannot name a key", "255 printable ASCII"]),
+    ('ppk_file = "office.psk"', "connections.office.ppk_file", 6, ["found by its name", "ppk_id"]),
+    ('ppk_id = "one"\nppk_file = "ofice.psk"', "connections.office.ppk_file", 7, ["did you mean office.psk"]),
+    ('ppk_id = "one"\nppk = "0xzz"', "connections.office.ppk", 7, ["not valid hexadecimal"]),
+    ('ppk_id = "one"\nppk_file = "office.psk"\nppk = "x"', "connections.office.ppk", 8, ["both there"]),
+    ('reauth_time = "30s"', "connections.office.reauth_time", 6, ["once a minute at most"]),
+    ("ppk_required = false", "connections.office.ppk_required", 6, ["there is no PPK"]),
     ('local.auth = "pubkey"', "connections.office.local.certs", 4, ["certificates need it"]),
     ('local.key = "a.example.org.key"', "connections.office.local.certs", 4, ["is missing"]),
     ("children = 3", "connections.office.children", 6, ["must be a table", "[connections.office.children]"]),
@@ -172,6 +199,19 @@ REPLACED_IN_CERTS = [
 ]
 
 
+# (the connection's lines, where the mistakes are, words of the first)
+NULLS = [
+    ('local.auth = "null"\nremote.cas = "ca.pem"\nremote.id = "b.x"\nlocal.id = "a.x"', ["local.id"], "leave it out"),
+    ('remote.auth = "null"\nlocal.auth = "null"\nremote.id = "%any"', ["remote.id"], "nobody proves this name"),
+    ('remote.auth = "null"\nlocal.id = "a.x"\npsk_file = "office.psk"', ["remote.auth"], "can be guessed"),
+    ('local.auth = "null"\nremote.id = "b.x"\npsk_file = "office.psk"', ["local.auth"], "can be guessed"),
+    ('local.auth = "null"\nlocal.key = "a.example.org.key"\nremote.auth = "null"', ["local.key"], "auth is null"),
+    # Nothing makes the other side a stranger too, unless it says so.
+    ('remote.auth = "null"\nlocal.id = "a.x"', ["psk_file"], "neither a key nor a certificate"),
+    ('local.auth = "null"\nremote.id = "b.x"', ["psk_file"], "neither a key nor a certificate"),
+]
+
+
 def mistakes(path, now):
     with pytest.raises(ConfigError) as caught:
         load(path, now)
@@ -210,6 +250,13 @@ def test_a_wrong_value_is_told_with_its_place(written, now, old, new, where, lin
 def test_a_wrong_certificate_or_key_is_told_with_its_place(written, now, old, new, where, line, words):
     assert old in CERTS
     expect_one(written(CERTS.replace(old, new)), now, where, line, words)
+
+
+@pytest.mark.parametrize(("lines", "keys", "words"), NULLS)
+def test_a_stranger_in_dangerous_company_is_refused(written, now, lines, keys, words):
+    found = mistakes(written(f"[connections.office]\n{lines}\n"), now)
+    assert [problem.where for problem in found] == [f"connections.office.{key}" for key in keys]
+    assert words in found[0].message
 
 
 @pytest.mark.parametrize(("selector", "words"), SELECTORS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from rhp.config.model import Child, Connection, Hub, Interface, Node
+from rhp.config.model import Child, Connection, Hub, Interface, Node, Pool
 from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -14,6 +14,7 @@ TABLES = {
     "[node]": Node,
     "[interface]": Interface,
     "[hub]": Hub,
+    "[pools.NAME]": Pool,
     "[connections.NAME]": Connection,
     "[connections.NAME.children.NAME]": Child,
 }
@@ -60,7 +61,7 @@ def test_the_page_lists_every_key_and_no_other(heading):
 def test_the_page_tells_the_default(heading, key, written):
     default = dict(keys_of(TABLES[heading]))[key]
     if written in IN_WORDS or written == UNSAID.get(key):
-        assert default in (None, [])
+        assert default in (None, [], {})
         return
     shown = written.strip("`").strip('"')
     assert str(default).lower() == shown

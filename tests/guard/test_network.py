@@ -1,18 +1,23 @@
 """Network administration in a namespace of its own: what changes, what is refused, and that all of it is taken back."""
 
+import fcntl
 import os
 import socket
+import struct
 import subprocess
 
 import pytest
 
+from rhp.guard import taps
 from rhp.guard.local import LocalGuard
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
     AddRoute,
+    AddTapQueue,
     ConfigureLink,
     Descriptors,
     Done,
+    OpenIcmp,
     OpenRawEsp,
     OpenTap,
     OpenUdp,
@@ -38,6 +43,7 @@ def guard(own_network):
 def tap(guard, ask):
     answer = ask(guard, OpenTap("rhpt0", 2))
     assert isinstance(answer, Descriptors)
+    assert answer.offloads == 0
     return answer.fds
 
 
@@ -63,6 +69,46 @@ def test_configuring_twice_changes_what_is_given(guard, ask, tap):
     shown = ip("address", "show", "rhpt0")
     assert "mtu 1300" in shown
     assert shown.count("10.77.0.1") == 1
+
+
+def test_the_offloads_in_use_are_told(guard, ask):
+    answer = ask(guard, OpenTap("rhpt0", 2, offload=True))
+    assert isinstance(answer, Descriptors)
+    assert answer.offloads == taps.STEPS[0]
+    assert len(answer.fds) == 2
+
+
+@pytest.mark.parametrize("offload", [True, False])
+def test_one_more_queue_of_a_tap(guard, ask, offload):
+    before = ask(guard, OpenTap("rhpt0", 1, offload=offload))
+    answer = ask(guard, AddTapQueue("rhpt0"))
+    assert isinstance(answer, Descriptors)
+    assert answer.offloads == before.offloads
+    (fd,) = answer.fds
+    assert fd not in before.fds
+    assert not os.get_blocking(fd)
+    # TUNGETIFF: the flags of this queue's interface.
+    name, flags = struct.unpack("16sH22x", fcntl.ioctl(fd, 0x800454D2, bytes(40)))
+    assert name.rstrip(b"\0") == b"rhpt0"
+    assert bool(flags & 0x4000) == offload
+
+
+def test_no_queue_of_what_is_not_there(guard, ask):
+    assert ask(guard, AddTapQueue("rhpt0")) == Refused("the interface rhpt0 was not made here")
+    assert ask(guard, AddTapQueue("lo")) == Refused("the interface lo is not in the configuration")
+
+
+def test_no_queue_of_a_tap_that_has_vanished(guard, ask, tap):
+    ip("link", "del", "rhpt0")
+    assert isinstance(ask(guard, AddTapQueue("rhpt0")), Refused)
+    assert "rhpt0" not in ip("link")
+
+
+def test_queue_and_super_frames_have_a_length(guard, ask, tap):
+    assert ask(guard, ConfigureLink("rhpt0", queue_length=500, segments=44)) == Done()
+    shown = ip("-d", "link", "show", "rhpt0")
+    assert "qlen 500" in shown
+    assert "gso_max_segs 44" in shown
 
 
 def test_a_link_may_stay_down(guard, ask, tap):
@@ -102,6 +148,23 @@ def test_routes_come_and_go(guard, ask, tap):
     assert again == Refused("the route to 10.79.0.0/24 was not made by this node")
     assert ask(guard, ReleaseAll()) == Done()
     assert "fd01::" not in ip("-6", "route")
+
+
+def test_a_route_is_said_to_be_set_by_hand_and_leads_everywhere(guard, ask, tap):
+    ask(guard, ConfigureLink("rhpt0", up=True, addresses=("10.77.0.1/24", "fd00:77::1/64")))
+    questions = [AddRoute("0.0.0.0/0", "rhpt0", "10.77.0.1"), AddRoute("10.79.0.9/32", "rhpt0", None, "10.77.0.2")]
+    questions += [AddRoute("::/0", "rhpt0", None, "fd00:77::2"), AddRoute("fd01::9/128", "rhpt0")]
+    for question in questions:
+        assert ask(guard, question) == Done()
+    four, six = ip("-d", "route"), ip("-d", "-6", "route")
+    assert "unicast default dev rhpt0 proto static scope global src 10.77.0.1" in four
+    assert "unicast 10.79.0.9 via 10.77.0.2 dev rhpt0 proto static scope global" in four
+    assert "unicast default via fd00:77::2 dev rhpt0 proto static scope global" in six
+    assert "unicast fd01::9 dev rhpt0 proto static scope global" in six
+    for question in questions:
+        removal = RemoveRoute(question.destination, question.interface, question.source, question.gateway)
+        assert ask(guard, removal) == Done()
+    assert "static" not in ip("-d", "route") + ip("-d", "-6", "route")
 
 
 def test_a_route_that_somebody_else_removed_is_no_trouble(guard, ask, tap):
@@ -146,6 +209,7 @@ def test_after_release_one_may_begin_again(guard, ask, tap):
         (AddRoute("10.79.0.0/24", "dummy0"), "there is no interface dummy0"),
         (AddRoute("10.79.0.0/24", "rhpt0", None, "10.99.0.1"), "cannot be added"),
         (OpenRawEsp(5), "5 is not an address family"),
+        (OpenIcmp(5), "5 is not an address family"),
         (OpenUdp("192.0.2.1", 500), "192.0.2.1 is not an address of this machine"),
         (OpenUdp("nonsense", 500), "nonsense"),
     ],
@@ -184,8 +248,8 @@ def test_a_second_node_does_not_join_the_tap_of_the_first(guard, ask, tap):
 
 
 def test_raw_sockets_are_handed_out(guard, ask):
-    for family in (4, 6):
-        answer = ask(guard, OpenRawEsp(family))
+    for question in (OpenRawEsp(4), OpenRawEsp(6), OpenIcmp(4), OpenIcmp(6)):
+        answer = ask(guard, question)
         assert isinstance(answer, Descriptors)
         assert len(answer.fds) == 1
         assert not os.get_blocking(answer.fds[0])

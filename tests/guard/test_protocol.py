@@ -42,6 +42,8 @@ def test_what_is_secret_or_long_is_not_printed():
         protocol.ProvePsk("office", (2, b"a"), (2, b"b"), 5, b"swordfish"),
         protocol.CheckPsk("office", (2, b"a"), (2, b"b"), 5, b"swordfish", b"swordfish"),
         protocol.AuthData(2, b"swordfish"),
+        protocol.FingerprintSecrets("office", b"swordfish"),
+        protocol.Fingerprint(b"swordfish"),
         PskSecret("office", key=b"swordfish"),
         PrivateKey("office", pem=b"swordfish"),
         GuardPolicy(psks=(PskSecret("office", key=b"swordfish"),)),

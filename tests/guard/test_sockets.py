@@ -1,13 +1,15 @@
-"""Sockets and TAPs: what comes out, and the one sentence when the machine does not allow it."""
+"""Sockets: what comes out, and the one sentence when the machine does not allow it."""
 
 import errno
 import fcntl
 import os
 import socket
+import struct
+import subprocess
 
 import pytest
 
-from rhp.guard import sockets
+from rhp.guard import sockets, taps
 
 
 @pytest.fixture
@@ -105,53 +107,30 @@ def test_raw_sockets(close, family):
 
 
 @pytest.mark.netns
-def test_a_tap_with_queues(close, own_network):
-    descriptors = [close(fd) for fd in sockets.open_tap("rhpt0", 3)]
-    assert len(set(descriptors)) == 3
-    for descriptor in descriptors:
-        assert flags_of(descriptor) == (fcntl.FD_CLOEXEC, False)
-        with pytest.raises(BlockingIOError):
-            os.read(descriptor, 2000)
-    assert socket.if_nametoindex("rhpt0")
+@pytest.mark.parametrize(("address", "option", "value"), [("127.0.0.1", (0, 10), 5), ("::1", (41, 23), 1)])
+def test_datagrams_may_be_fragmented(close, address, option, value):
+    """IP_PMTUDISC_OMIT over IPv4, IPV6_PMTUDISC_WANT over IPv6."""
+    for descriptor in (sockets.open_udp(address, 0, reuse=False), sockets.open_raw_esp(6 if ":" in address else 4)):
+        with socket.socket(fileno=os.dup(close(descriptor))) as opened:
+            assert opened.getsockopt(*option) == value
 
 
 @pytest.mark.netns
-def test_a_tap_goes_with_its_descriptors(own_network):
-    for descriptor in sockets.open_tap("rhpt0", 2):
-        os.close(descriptor)
-    with pytest.raises(OSError, match="no interface"):
-        socket.if_nametoindex("rhpt0")
-
-
-@pytest.mark.netns
-def test_a_tap_that_exists_is_left_alone(close, own_network):
-    close(sockets.open_tap("rhpt0", 1)[0])
-    with pytest.raises(OSError, match="the interface rhpt0 exists already: is another node running"):
-        sockets.open_tap("rhpt0", 1)
-    with pytest.raises(OSError, match="exists already"):
-        sockets.open_tap("lo", 1)
-
-
-@pytest.mark.parametrize("name", ["", "a" * 16, "a/b", "a b", "ä"])
-def test_names_that_no_interface_may_have(name):
-    with pytest.raises(OSError, match="is not an interface name"):
-        sockets.open_tap(name, 1)
-
-
-@pytest.mark.parametrize("queues", [0, -1, 257])
-def test_numbers_of_queues_that_are_none(queues):
-    with pytest.raises(OSError, match="queues"):
-        sockets.open_tap("rhpt0", queues)
-
-
-def test_without_the_tun_device(monkeypatch, tmp_path):
-    def missing(name, flags):
-        raise sockets.pytun.Error(errno.ENOENT, "No such file or directory")
-
-    monkeypatch.setattr(sockets.pytun, "TunTapDevice", missing)
-    monkeypatch.setattr(sockets, "_TUN_DEVICE", tmp_path / "net" / "tun")
-    with pytest.raises(OSError, match="is missing: load the tun module"):
-        sockets.open_tap("rhpt0", 1)
+@pytest.mark.parametrize("family", [4, 6])
+def test_an_icmp_socket_hears_of_long_packets_and_nothing_else(close, own_network, family):
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    descriptor = close(sockets.open_icmp(family))
+    assert flags_of(descriptor) == (fcntl.FD_CLOEXEC, False)
+    inside, protocol, address = ((2, 1, "127.0.0.1"), (10, 58, "::1"))[family == 6]
+    wanted, other = ((3, 11), (2, 3))[family == 6]
+    with socket.socket(inside, socket.SOCK_RAW, protocol) as sender:
+        for kind in (other, wanted, 129 if family == 6 else 0):
+            # Type, code 4, and a checksum that makes the twelve octets add up; the kernel itself sees to ICMPv6's.
+            sender.sendto(struct.pack("!BBHII", kind, 4, 0xFFFF - (kind << 8 | 4), 0, 0), (address, 0))
+    heard = os.read(descriptor, 2000)
+    assert heard[20 if family == 4 else 0] == wanted
+    with pytest.raises(BlockingIOError):
+        os.read(descriptor, 2000)
 
 
 @pytest.mark.netns
@@ -159,9 +138,10 @@ def test_without_root(as_nobody, own_network):
     def attempts():
         sentences = []
         for attempt in (
-            lambda: sockets.open_tap("rhpt0", 1),
+            lambda: taps.open_tap("rhpt0", 1, offload=True),
             lambda: sockets.open_udp("0.0.0.0", 500, reuse=False),  # noqa: S104
             lambda: sockets.open_raw_esp(4),
+            lambda: sockets.open_icmp(4),
         ):
             try:
                 attempt()
@@ -175,6 +155,7 @@ def test_without_root(as_nobody, own_network):
         "creating the interface rhpt0 needs root (CAP_NET_ADMIN)",
         "opening UDP port 500 needs root (CAP_NET_BIND_SERVICE)",
         "opening a raw socket for ESP needs root (CAP_NET_RAW)",
+        "opening a raw socket for ICMP needs root (CAP_NET_RAW)",
     ]
 
 

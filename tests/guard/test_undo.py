@@ -59,6 +59,11 @@ def test_forgetting_drops_the_newest_of_that_name():
     assert not log.forget("c")
     asyncio.run(log.run())
     assert done == [2, 1]
+    # What was forgotten or run is gone by name as well.
+    assert not log.forget("a")
+    log.add("a", step(done, 4))
+    assert log.forget("a") and not log.forget("a")
+    assert len(log) == 0
 
 
 def test_error_numbers():

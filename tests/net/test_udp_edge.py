@@ -143,3 +143,29 @@ def test_the_fake_keeps_and_plays_datagrams():
     assert fake.sent == [(b"a", ours, theirs)]
     assert got == [(b"b", ours, theirs)]
     assert fake.closed
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("192.0.2.1", "192.0.2.2"), ("2001:db8::1", "fe80::1%2")])
+def test_a_reader_may_do_the_reading(peer, ours, theirs):
+    """What it gives is delivered with both endpoints; what it keeps to itself is nobody's business."""
+
+    async def exchange():
+        edge = UdpSocket(bound("127.0.0.1").detach())
+        asked, got = [], []
+
+        def read(fd, port):
+            asked.append((fd, port))
+            edge._socket.recv(100)
+            return [(b"let in", ours, port, theirs, 4500)] * 2
+
+        edge.listen(asyncio.get_running_loop(), lambda *arrival: got.append(arrival), read)
+        peer("127.0.0.1").sendto(b"anything", ("127.0.0.1", edge._port))
+        while not got:
+            await asyncio.sleep(0.001)
+        assert asked == [(edge.fd, edge._port)]
+        here, there = Endpoint(ip_address(ours), edge._port), Endpoint(ip_address(theirs), 4500)
+        assert got == [(b"let in", here, there)] * 2
+        assert edge.counters == {"datagrams-in": 2}
+        edge.close()
+
+    asyncio.run(exchange())

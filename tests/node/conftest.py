@@ -24,6 +24,8 @@ from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper
 from rhp.node.log import EventLog
 from rhp.node.network import NetworkQueue
+from rhp.node.pathmtu import PathMtus
+from rhp.node.pathwatch import PathWatch
 from rhp.node.settings import HubSettings, InterfaceSettings
 from rhp.node.tunnels import Tunnels
 from rhp.pki.identity import IdentityPattern, parse_identity
@@ -40,14 +42,18 @@ class FakePlane:
         self.sas = {}
         self.active = []
         self.migrated = []
+        self.probes = []
+        self.sent = 2
         self.hub = None
+        self.neighbours = {}
         self.last_in = {}
+        self.last_out = {}
         self.refuse_install = False
         self._events = []
         self._next_port = 1
         self._next_spi = 0x1000
 
-    def allocate_spi(self):
+    def allocate_spi(self, lane=None):
         self._next_spi += 1
         return self._next_spi
 
@@ -65,6 +71,13 @@ class FakePlane:
         port, self._next_port = self._next_port, self._next_port + 1
         self.ports[port] = {"kind": kind, **values}
         return port
+
+    def set_port_path(self, port, **values):
+        self.ports[port].update(values)
+
+    def probe(self, spi_in, octets):
+        assert spi_in in self.sas
+        self.probes.append((spi_in, octets))
 
     def remove_port(self, port):
         del self.ports[port]
@@ -87,6 +100,10 @@ class FakePlane:
         assert spi_in in self.sas
         self.active.append(spi_in)
 
+    def deactivate(self, spi_in):
+        assert spi_in in self.sas
+        self.active.remove(spi_in)
+
     def migrate(self, spi_in, local, remote, encapsulation):
         assert spi_in in self.sas
         self.migrated.append((spi_in, local, remote, encapsulation))
@@ -94,19 +111,33 @@ class FakePlane:
     def set_hub(self, **values):
         self.hub = values
 
+    def add_neighbour(self, ip, mac, port):
+        assert port in self.ports
+        self.neighbours[ip] = (mac, port)
+
     def macs(self):
         return [(bytes.fromhex("020000000001"), 0, 1.5), (bytes.fromhex("020000000002"), 1, 0.5)]
 
     def counters(self):
-        return {"tap-packets-in": 3}
+        return {"tap-packets-in": 3, "trains-refused": 0}
 
     def sa_counters(self, spi_in):
         assert spi_in in self.sas
-        return {"last_in_ns": self.last_in.get(spi_in, 0), "replay_drops": 1, "auth_drops": 2}
+        heard, sent = self.last_in.get(spi_in, 0), self.last_out.get(spi_in, 0)
+        return {"last_in_ns": heard, "last_out_ns": sent, "replay_drops": 1, "auth_drops": 2}
 
-    def port_counters(self, port):
+    def lane_counters(self, lane):
+        return dict.fromkeys(("trains-in", "trains-out", "train-packets-in", "train-packets-out"), 0)
+
+    def cpu(self, lane):
+        return None, 1_500_000_000
+
+    def offloads(self, lane):
+        return {"tap": 0, "udp4": (64, True)}
+
+    def port_counters(self, port, lane=None):
         assert port in self.ports
-        return {"packets_in": 1, "bytes_in": 100, "packets_out": 2, "bytes_out": 200, "drops": 0}
+        return {"packets_in": 1, "bytes_in": 100, "packets_out": self.sent, "bytes_out": 200, "drops": 0}
 
     def close(self):
         os.close(self.event_fd)
@@ -165,11 +196,13 @@ class Rig:
         self.journal = Journal(
             EventLog(self.loop.time), lambda: datetime(2026, 3, 1, tzinfo=UTC), self.published.append, expected
         )
-        self.children = Children(self.plane, hub or HubSettings())
+        self.paths = PathMtus(lambda _: 1500)
+        self.children = Children(self.plane, hub or HubSettings(), self.paths.mtu)
         self.queue = NetworkQueue(self.guard)
         self.queue.start()
         self.interface = interface or InterfaceSettings()
         self.tunnels = Tunnels(self.children, self.queue, self.journal, self.interface, 1422, lambda: self.ours)
+        self.watch = PathWatch(self.plane, self.children, self.tunnels, self.journal, self.paths)
         self.ike, self.natt = FakeUdp(), FakeUdp()
         self.adapter = Adapter(
             self.engine,
@@ -247,7 +280,7 @@ class Wire:
                         peer.adapter.receive(datagram, remote, local)
         return moved
 
-    async def settle(self, until=None, seconds=3.0):
+    async def settle(self, until=None, seconds=10.0):
         """Carry until nothing moves any more (or `until` holds); fails when that does not come."""
         end = asyncio.get_running_loop().time() + seconds
         quiet = 0

@@ -1,6 +1,7 @@
 """Two engines with all of a node around them but sockets, lanes and privileges."""
 
 import asyncio
+from functools import partial
 from ipaddress import ip_address, ip_interface, ip_network
 
 import pytest
@@ -168,6 +169,37 @@ def test_a_refused_route_is_told_and_the_tunnel_stays(pair, run):
     run(meet())
 
 
+def test_two_tunnels_share_a_route_and_the_last_one_takes_it_back(pair, run):
+    async def meet():
+        ours = tuple(tunnel(name, ["10.1.0.0/24"], ["10.2.0.0/24"]) for name in ("one", "two"))
+        theirs = tuple(tunnel(name, ["10.2.0.0/24"], ["10.1.0.0/24"]) for name in ("one", "two"))
+        a, b, wire = pair(children=ours, other_children=theirs)
+        a.keeper.start()
+        await wire.settle(until=lambda: len(a.plane.ports) == len(b.plane.ports) == 2)
+        await wire.settle()
+        added, removed = AddRoute("10.2.0.0/24", "rhp0", None), RemoveRoute("10.2.0.0/24", "rhp0", None)
+        assert a.guard.asked == [added]
+        # Made anew, the interface needs it again, once.
+        a.tunnels.restore()
+        await wire.settle()
+        assert a.guard.asked == [added, added]
+        first, second = (event.child_id for event in a.named("ChildEstablished"))
+        a.keeper.hold("to-b")
+        a.adapter.command(partial(a.engine.delete_child, first))
+        await wire.settle(until=lambda: len(a.plane.ports) == 1)
+        await wire.settle()
+        assert a.guard.asked == [added, added]
+        a.adapter.command(partial(a.engine.delete_child, second))
+        await wire.settle(until=lambda: not a.plane.ports)
+        await wire.settle()
+        assert a.guard.asked == [added, added, removed]
+        assert a.children.smallest_mtu() is None
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
 def test_a_network_that_the_interface_is_in_needs_no_route(pair, run):
     async def meet():
         ours, theirs = tunnel("lan", ["10.1.0.1/32"], ["10.1.0.0/24"]), tunnel("lan", ["10.1.0.0/24"], ["10.1.0.1/32"])
@@ -329,7 +361,7 @@ def test_a_mistake_in_one_step_is_logged_and_the_others_go_on(pair, run, caplog)
         ("unknown-spi", 0xDEADBEEF, "192.0.2.9", 4500, "192.0.2.1", 4500),
         ("unknown-spi", 0xDEADBEEF, "2001:db8::9", 0, "2001:db8::1", 0),
         ("first-inbound", 77),
-        ("sa-limit", 77, "sequence"),
+        ("sa-limit", 77, "over"),
         ("nat-moved", 77, "192.0.2.9", 4501),
         ("no-sa", 9),
         ("tap-lost", 0, 5),
@@ -349,6 +381,29 @@ def test_any_event_of_the_data_plane_leaves_a_live_tunnel_alone(pair, run, event
         assert a.plane.sas == before
         assert not a.named("IkeClosed")
         assert not a.named("EngineFault")
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_packets_sent_are_no_life_and_spare_keep_alives(pair, run, monkeypatch):
+    monkeypatch.setattr("rhp.node.adapter.ALIVE_SECONDS", 0.05)
+
+    async def meet():
+        a, b, wire = pair()
+        a.adapter.stop()
+        a.adapter.start()
+        a.keeper.start()
+        await wire.settle(until=lambda: established(a, b))
+        before = a.engine.status()[0].last_seen
+        (spi,) = a.plane.sas
+        now = asyncio.get_running_loop().time()
+        a.plane.last_out[spi] = int((now + 5.0) * 1e9)
+        await asyncio.sleep(0.15)
+        assert a.engine.status()[0].last_seen == before
+        (sa,) = a.engine._ctx.table.sas()
+        assert sa.last_sent == pytest.approx(now + 5.0)
         await a.close()
         await b.close()
 

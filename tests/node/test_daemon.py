@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import stat
 from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_interface, ip_network
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,7 @@ from rhp.node.control.client import ask
 from rhp.node.control.protocol import Request
 from rhp.node.daemon import Node, run
 from rhp.node.errors import StartError
+from rhp.node.journal import Journal
 from rhp.node.preflight import RunFolder
 from rhp.node.settings import InterfaceSettings, NodeSettings
 
@@ -49,6 +52,7 @@ class LoopbackGuard:
             case OpenUdp(address, port):
                 family = socket.AF_INET6 if ":" in address else socket.AF_INET
                 opened = socket.socket(family, socket.SOCK_DGRAM)
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, question.reuse)
                 if family == socket.AF_INET6:
                     opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
                     opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
@@ -60,6 +64,8 @@ class LoopbackGuard:
             return self.secrets.prove(question)
         if name == "CheckPsk":
             return self.secrets.check(question)
+        if name == "FingerprintSecrets":
+            return self.secrets.fingerprint(question)
         return Done()
 
     def close(self):
@@ -69,14 +75,19 @@ class LoopbackGuard:
 
 @pytest.fixture
 def ports():
-    """Four UDP ports that are free at the moment."""
+    """Four UDP ports that are free, below those of which the kernel gives anybody one who asks for any."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = random.sample(range(max(1024, lowest - 20_000), lowest), 1000)
+    found = []
     with contextlib.ExitStack() as held:
-        found = []
-        for _ in range(4):
+        for port in candidates:
             probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            probe.bind(("127.0.0.1", 0))
-            found.append(probe.getsockname()[1])
-    return found
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+            if len(found) == 4:
+                return found
+    raise AssertionError("no four ports are free")
 
 
 @pytest.fixture
@@ -98,7 +109,7 @@ def configured(tmp_path, ports, make_connection):
             port=mine[0],
             natt_port=mine[1],
             run_dir=tmp_path / which,
-            state_dir=tmp_path / "state",
+            state_dir=tmp_path / which / "state",
             lanes=1,
             interface=InterfaceSettings(name=f"no-such-{which}"),
         )
@@ -174,15 +185,37 @@ def test_two_nodes_carry_a_frame_and_part_in_order(configured, run):
                 assert shown["interface"]["present"] is False
                 assert json.dumps(shown)
                 assert "0123456789abcdef" not in json.dumps(shown)
-            # The farewell of a reached b, which goes on waiting.
-            after = await picture(b[0])
-            assert after["connections"][0]["state"] == "idle"
+            # The farewell of a reaches b, which goes on waiting.
+            async with asyncio.timeout(5):
+                while (await picture(b[0]))["connections"][0]["state"] != "idle":
+                    await asyncio.sleep(0.01)
             assert not task_b.done()
         for settings, _, guard in (a, b):
             assert guard.asked[-1] == ReleaseAll()
             assert not settings.control_socket.exists()
 
     run(body())
+
+
+@pytest.mark.parametrize(("address", "doubled"), [("10.255.254.1/24", True), ("10.255.254.2/24", False)])
+def test_an_address_that_another_interface_has_is_told(configured, run, monkeypatch, address, doubled):
+    told = []
+    real = Journal.write
+    monkeypatch.setattr("rhp.node.tap.addresses_now", lambda: (ip_address("10.255.254.1"),))
+    monkeypatch.setattr(
+        Journal, "write", lambda self, words, **fields: told.append((words, fields)) or real(self, words, **fields)
+    )
+
+    async def body():
+        settings, config, guard = configured("b")
+        interface = replace(settings.interface, addresses=(ip_interface(address),))
+        async with serving(replace(settings, interface=interface), config, guard) as (node, _):
+            assert node._state == "running"
+
+    run(body())
+    found = [fields for words, fields in told if words == "address doubled"]
+    assert len(found) == doubled
+    assert all(one["detail"].startswith("another interface of this machine has 10.255.254.1; write") for one in found)
 
 
 def test_a_wrong_key_is_told_by_both_nodes(configured, run):
@@ -217,6 +250,24 @@ def test_a_start_that_fails_leaves_nothing(configured, run, refused):
 
     before, after = run(body())
     assert len(after) <= len(before)
+
+
+@pytest.mark.parametrize("text", [None, "1 / 0", "import nothing_of_that_name"])
+def test_an_extension_that_cannot_be_loaded_is_one_sentence(configured, run, tmp_path, monkeypatch, text):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if text is not None:
+        (tmp_path / "ext_broken.py").write_text(text)
+
+    async def body():
+        settings, config, guard = configured("a")
+        before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        with pytest.raises(StartError, match='"ext_broken"'):
+            Node(settings, replace(config, extensions=("ext_broken",)), guard)
+        assert guard.asked == []
+        return before, set(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+    before, after = run(body())
+    assert after == before
 
 
 def test_a_run_folder_that_cannot_be_used_is_one_sentence(configured, run):
@@ -291,6 +342,10 @@ def test_commands_reach_the_engine(configured, run):
                 await command("rekey-ike", connection="cable")
             with pytest.raises(ControlError, match='no connection "other"; there is cable'):
                 await command("initiate", connection="other")
+            await command("redirect", connection="cable", target="Gate.Example.Org")
+            assert (await connection())["redirects_to"] == "gate.example.org"
+            await command("redirect-off", connection="cable")
+            assert (await connection())["redirects_to"] is None
             await command("initiate", connection="cable")
             await wait_for(lambda one: one["state"] == "established" and one["children"])
             node_state, node._state = node._state, "ending"

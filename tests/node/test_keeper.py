@@ -1,13 +1,17 @@
 """Connections that the configuration wants up are brought up, again and again, and never twice."""
 
 import asyncio
+from dataclasses import replace
 from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 
 from rhp.crypto.proposal import default_esp_proposals
 from rhp.guard.policy import PskSecret
+from rhp.ike import events
 from rhp.ike.config import ChildConfig, Retransmit
+from rhp.ike.errors import Fault
 from rhp.node import keeper as keeper_module
 
 
@@ -180,6 +184,30 @@ def test_two_nodes_that_call_each_other_keep_one_connection(pair, quick, run):
     run(meet())
 
 
+@pytest.mark.parametrize("state", ["established", "deleting", "rekeyed"])
+def test_only_of_two_that_both_live_one_is_closed(pair, run, state):
+    """One that waits for the answer to its DELETE is on its way out: closing the other as well would leave none."""
+
+    async def meet():
+        a, b, wire = pair(both_call=True)
+        a.keeper.start()
+        await wire.settle(until=lambda: live(a) and live(b))
+        (real,) = b.engine.status()
+        ours, theirs = (
+            replace(real, ike_id=77, role="initiator"),
+            replace(real, ike_id=78, role="responder", state=state),
+        )
+        asked = []
+        b.keeper._engine = SimpleNamespace(status=lambda name: [theirs, ours], close=lambda ike_id, now: ike_id)
+        b.keeper._command = lambda verb: asked.append(verb(0.0))
+        b.keeper._close_doubles("to-a")
+        assert asked == ([77] if state == "established" else [])
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
 def test_a_host_name_is_looked_up_at_every_try_and_addresses_take_turns(
     make_rig, make_connection, make_wire, quick, run
 ):
@@ -270,5 +298,19 @@ def test_a_network_or_nothing_is_nobody_to_call(make_rig, make_connection, run):
             rig = make_rig((config,), (psk,), address="192.0.2.1")
             assert not rig.keeper.has_address("to-b")
             await rig.close()
+
+    run(call())
+
+
+def test_a_peer_that_proved_its_crash_is_called_at_once(make_rig, make_connection, run):
+    async def call():
+        config = make_connection("to-b", "a.example", "b.example", "192.0.2.2")
+        rig = make_rig((config,), (PskSecret("to-b", key=b"k" * 16),), address="192.0.2.1")
+        peer = config.remote.pattern.identity
+        # Only the first time: one that keeps crashing is called as seldom as one that is not there.
+        assert rig.keeper.heard(events.IkeClosed(1, "to-b", peer, "peer-crashed", Fault.PEER)) <= 0.2
+        rig.keeper._charges["to-b"].retry_at = None
+        assert rig.keeper.heard(events.IkeClosed(2, "to-b", peer, "peer-crashed", Fault.PEER)) >= 1.6
+        await rig.close()
 
     run(call())

@@ -4,11 +4,14 @@ import io
 import json
 import logging
 import re
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_interface
 from pathlib import Path
 
 import pytest
 
 from rhp.ike import events
+from rhp.ike.assignment import Assignment
 from rhp.ike.errors import Fault
 from rhp.ike.path import Endpoint
 from rhp.ike.path import Path as IkePath
@@ -38,9 +41,34 @@ SAMPLES = [
     events.AuthenticationFailed(1, "office", "responder", PEER, PATH, "wrong-key", "it differs", Fault.PEER),
     events.InitiationFailed(1, "office", "no-answer", "", Fault.NETWORK),
     events.HandshakeRefused(1, "", PATH, "no-proposal-chosen", ""),
-    events.PathChanged(1, "office", PATH, PATH),
+    events.PathChanged(1, "office", PATH, PATH, "own-address"),
+    events.PathRefused(1, "office", PATH, "unacceptable-addresses"),
+    events.Redirected(1, "office", "gate.example.org", PATH.remote.ip),
+    events.AddressLeased(1, "office", PEER, (ip_address("10.88.0.2"), ip_address("fd88::2"))),
+    events.LeaseEnded(1, "office", PEER, (ip_address("10.88.0.2"),)),
+    events.AddressesAssigned(
+        1,
+        "office",
+        PEER,
+        PATH,
+        Assignment((ip_interface("10.88.0.2/32"),), dns=(ip_address("10.88.0.1"),), domains=("x.y",)),
+    ),
     events.EngineFault(1, "KeyError"),
+    events.ExtensionNote(1, "office", PEER, "peer-note", "rhp 0.1.0"),
+    events.IkeReauthenticated(1, "office", "initiator", PEER, PATH, "aes128gcm16-prfsha256-x25519", 7),
 ]
+
+FOLLOWING = (
+    events.StateChanged
+    | events.IkeRekeyed
+    | events.ChildRekeyed
+    | events.ChildClosed
+    | events.ChildFailed
+    | events.PathChanged
+    | events.PathRefused
+    | events.Redirected
+)
+"""What happens to an IKE SA whose peer has proved itself, and says no name."""
 
 
 @pytest.fixture
@@ -60,8 +88,6 @@ def journal(make_journal):
 
 @pytest.fixture
 def make_journal():
-    from datetime import UTC, datetime
-
     def make(**expected):
         published = []
         made = Journal(
@@ -110,6 +136,19 @@ def test_no_event_of_the_engine_is_forgotten():
     assert {type(event) for event in SAMPLES} == set(events.Event.__args__)
 
 
+def test_events_are_published_only_to_followers_and_failures_are_kept_for_all(logged):
+    published, followers = [], []
+    log = EventLog(lambda: 0.0)
+    journal = Journal(log, lambda: datetime(2026, 3, 1, tzinfo=UTC), published.append, {}, lambda: bool(followers))
+    for event in SAMPLES:
+        journal.record(event)
+    assert published == [] and sum(journal.counters.values()) == len(SAMPLES)
+    assert "authentication failed" in [failure["event"] for failure in journal.failures()]
+    followers.append("one")
+    journal.record(SAMPLES[8])
+    assert [one["event"] for one in published] == ["authentication failed"]
+
+
 def test_an_authentication_failure_names_who_and_why(logged, journal):
     journal.record(SAMPLES[8])
     assert "authentication failed connection=office peer=b.example.org role=responder" in logged.getvalue()
@@ -121,6 +160,25 @@ def test_an_authentication_failure_names_who_and_why(logged, journal):
         "b.example.org",
         "wrong-key",
     )
+
+
+@pytest.mark.parametrize(
+    "event", [one for one in SAMPLES if isinstance(one, FOLLOWING)], ids=lambda event: type(event).__name__
+)
+def test_of_a_connection_for_many_the_line_names_who_it_was(event, logged, make_journal):
+    journal = make_journal(office="*.example.org")
+    journal.record(events.IkeEstablished(1, "office", "responder", PEER, PATH, "aes128gcm16-prfsha256-x25519"))
+    stranger = parse_identity("c.example.org")
+    journal.record(events.IkeEstablished(5, "office", "responder", stranger, PATH, "aes128gcm16-prfsha256-x25519"))
+    journal.record(event)
+    assert " peer=b.example.org" in logged.getvalue().splitlines()[-1]
+    assert journal.published[-1]["peer"] == "b.example.org"
+    # Nothing is kept of an IKE SA that is over.
+    for ike_id, peer in ((1, PEER), (5, stranger)):
+        journal.record(events.IkeClosed(ike_id, "office", peer, "deleted", Fault.NONE))
+    assert journal._proved == {}
+    journal.record(event)
+    assert journal.published[-1]["peer"] == "*.example.org"
 
 
 def test_a_peer_that_has_told_no_identity_is_named_as_expected(make_journal):

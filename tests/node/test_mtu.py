@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from rhp.crypto.proposal import parse_esp_proposal
-from rhp.node.mtu import Carriage, configured_mtu, inner_mtu, preferred_suite, tcp_mss
+from rhp.node.mtu import Carriage, configured_mtu, inner_mtu, longest_frame, outer_headers, preferred_suite, tcp_mss
 
 # RFC 4303, 4106, 7634, 3602, 3686, 4309: (IV, block to pad to, ICV) by proposal.
 SHAPES = {
@@ -63,6 +63,16 @@ def test_a_tiny_outer_mtu_gives_the_least_that_ipv4_needs():
     assert inner_mtu(suite, Carriage("ethernet", "udp", 4), 300) == 576
 
 
+def test_headers_outside_and_frames_inside():
+    assert [outer_headers(Carriage("ethernet", how, version)) for how in ("udp", "esp") for version in (4, 6)] == [
+        28,
+        48,
+        20,
+        40,
+    ]
+    assert longest_frame(1422) == 1436
+
+
 def test_the_segment_size_leaves_room_for_the_headers():
     assert tcp_mss(1422) == 1382
 
@@ -84,3 +94,4 @@ def test_the_interface_follows_the_tightest_child(make_connection):
     assert configured_mtu([four, six]) == 1402
     assert configured_mtu([four, fat]) == 1390
     assert configured_mtu([]) == 1500
+    assert configured_mtu([four, six], 9000) == 8902

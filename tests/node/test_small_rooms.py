@@ -9,9 +9,10 @@ from rhp.ike import events
 from rhp.node.children import covers
 from rhp.node.edges import families, lane_count
 from rhp.node.network import NetworkQueue
-from rhp.node.pseudomac import interface_mac, pseudo_mac
+from rhp.node.pseudomac import PseudoMacs, interface_mac, pseudo_gateway, pseudo_mac
 from rhp.node.selectors import format_selector, format_selectors, networks
 from rhp.node.stopwatch import MOST_RUNNING, Stopwatch
+from rhp.node.tally import Tally
 from rhp.wire.ts import TrafficSelector
 
 LOWEST = "0.0.0.0"  # noqa: S104
@@ -34,16 +35,42 @@ def test_a_pseudo_mac_is_local_unicast_and_stable():
 
 def test_a_taken_pseudo_mac_is_stepped_over():
     first = pseudo_mac("office", "lan", (2, b"x"))
-    second = pseudo_mac("office", "lan", (2, b"x"), {first})
+    second = pseudo_mac("office", "lan", (2, b"x"), {first}.__contains__)
     assert second != first
     assert second[0] & 3 == 2
 
-    class Everything:
-        def __contains__(self, mac):
-            return True
-
     with pytest.raises(ValueError, match="no pseudo-MAC is left"):
-        pseudo_mac("office", "lan", (2, b"x"), Everything())
+        pseudo_mac("office", "lan", (2, b"x"), lambda mac: True)
+
+
+def test_a_tally_holds_what_is_there_once_or_more():
+    tally = Tally()
+    assert tally.add("a") and not tally.add("a") and tally.add("b")
+    assert sorted(tally) == ["a", "b"] and len(tally) == 2
+    assert not tally.remove("a")
+    assert "a" in tally
+    assert tally.remove("a") and tally.remove("b")
+    assert "a" not in tally and not list(tally)
+    with pytest.raises(KeyError):
+        tally.remove("a")
+
+
+def test_pseudo_macs_are_one_peer_s_each_until_they_are_given_back(monkeypatch):
+    # Every derivation collides, as if the hash had four values.
+    monkeypatch.setattr("rhp.node.pseudomac._derive", lambda parts: bytes((2, 0, 0, 0, 0, parts[3][1] % 4)))
+    macs, one, other = PseudoMacs(), (2, b"one"), (2, b"other")
+    first = macs.take("office", "lan", one)
+    # A peer that connects anew has two tunnels for a moment, at the same MAC.
+    assert macs.take("office", "lan", one) == first
+    second = macs.take("office", "lan", other)
+    assert second != first
+    macs.give_back(first)
+    assert macs.take("office", "lan", (2, b"third")) not in (first, second)
+    macs.give_back(first)
+    assert macs.take("office", "lan", (2, b"fourth")) == first
+    macs.give_back(second)
+    with pytest.raises(KeyError):
+        macs.give_back(second)
 
 
 def test_the_interface_s_mac_depends_on_machine_name_and_identities():
@@ -87,13 +114,14 @@ def test_selectors_as_networks():
     ],
 )
 def test_which_route_would_catch_the_tunnel(destination, ip, caught):
-    assert covers(AddRoute(destination, "rhp0"), ip_address(ip)) is caught
+    assert covers(ip_network(destination), ip_address(ip)) is caught
 
 
 @pytest.mark.parametrize(("cores", "lanes"), [(1, 1), (2, 1), (3, 2), (4, 3), (9, 8), (64, 8)])
 def test_lanes_by_cores(cores, lanes):
-    assert lane_count(None, cores) == lanes
-    assert lane_count(5, cores) == 5
+    assert lane_count(None, cores=cores) == lanes
+    assert lane_count(5, cores=cores) == 5
+    assert lane_count(None, (3, 4), cores) == 2
 
 
 def test_without_ipv6_only_ipv4_is_opened(tmp_path):
@@ -158,3 +186,13 @@ def test_a_stopwatch_runs_from_the_first_state_to_the_first_child():
     for number in range(MOST_RUNNING * 2):
         watch.heard(state(1000 + number), 1.0)
     assert len(watch._began) == MOST_RUNNING
+
+
+def test_a_peer_s_gateway_is_link_local_and_its_own():
+    one, other = bytes.fromhex("021122334455"), bytes.fromhex("0211223344fe")
+    assert str(pseudo_gateway(one, 4)) == "169.254.69.85"
+    assert str(pseudo_gateway(one, 6)) == "fe80::11:22ff:fe33:4455"
+    assert pseudo_gateway(one, 4) != pseudo_gateway(other, 4)
+    # RFC 3927 keeps the first and the last 256 addresses of the range for itself.
+    for octet in range(256):
+        assert 1 <= pseudo_gateway(bytes((2, 0, 0, 0, octet, 0)), 4).packed[2] <= 254

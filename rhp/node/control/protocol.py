@@ -19,18 +19,22 @@ REQUEST_LIMIT = 16 * 1024
 ANSWER_LIMIT = 64 * 1024 * 1024
 """The longest answer that a client takes."""
 
-_FIELDS = frozenset({"connection", "child"})
+_FIELDS = frozenset({"connection", "child", "target", "peer"})
 _LONGEST_FIELD = 256
 
 COMMANDS: dict[str, frozenset[str]] = {
     "status": frozenset(),
     "down": frozenset(),
     "events": frozenset(),
+    "add-lane": frozenset(),
     "initiate": frozenset({"connection"}),
     "terminate": frozenset({"connection"}),
     "rekey-ike": frozenset({"connection"}),
     "rekey-child": frozenset({"connection", "child"}),
+    "reauthenticate": frozenset({"connection"}),
     "delete-child": frozenset({"connection", "child"}),
+    "redirect": frozenset({"connection", "target"}),
+    "redirect-off": frozenset({"connection"}),
 }
 """Every command with the fields that it needs."""
 

@@ -64,6 +64,11 @@ class ControlServer:
             raise
         self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=REQUEST_LIMIT)
 
+    @property
+    def followed(self) -> bool:
+        """Whether anybody asked for events and still listens."""
+        return bool(self._followers)
+
     def publish(self, event: dict[str, Any]) -> None:
         """Give an event to every follower; one that does not read loses events, and they are counted."""
         if not self._followers:

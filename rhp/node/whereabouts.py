@@ -1,0 +1,79 @@
+"""Keeps the engine informed of this machine's addresses, and answers its question which of them leads where."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from ipaddress import IPv4Address, IPv6Address
+
+from rhp.ike.engine import Engine
+from rhp.net.addresses import source_address
+from rhp.net.monitor import AddressMonitor, NetlinkMonitor, usable_addresses
+from rhp.node.journal import Journal
+
+IpAddress = IPv4Address | IPv6Address
+Command = Callable[[Callable[[float], object]], None]
+
+
+class Whereabouts:
+    """Between the monitor and the engine. `command` calls one of the engine's verbs and pumps.
+
+    `changed` is called after the engine has heard of other addresses.
+    """
+
+    def __init__(
+        self,
+        monitor: AddressMonitor,
+        engine: Engine,
+        command: Command,
+        journal: Journal,
+        changed: Callable[[], None],
+    ) -> None:
+        self._monitor = monitor
+        self._engine = engine
+        self._command = command
+        self._journal = journal
+        self._on_change = changed
+        self._known: tuple[IpAddress, ...] = ()
+
+    def start(self) -> None:
+        """Tell the addresses of now, and then every change. Raises OSError."""
+        self._known = self._monitor.addresses()
+        self._tell()
+        self._monitor.listen(asyncio.get_running_loop(), self._changed)
+
+    def _changed(self, addresses: tuple[IpAddress, ...]) -> None:
+        others = set(addresses) != set(self._known)
+        if others:
+            self._journal.write("addresses changed", old=_listed(self._known), new=_listed(addresses))
+        self._known = addresses
+        self._tell()
+        if others:
+            self._on_change()
+
+    def _tell(self) -> None:
+        self._command(partial(self._engine.addresses_changed, self._known))
+
+
+def addresses_now(monitor: NetlinkMonitor | None = None) -> tuple[IpAddress, ...]:
+    """This machine's addresses that can be used now, the node's interfaces' too; none if the kernel does not tell.
+
+    Where there is no monitor, which knows of every change, all of them are read.
+    """
+    try:
+        return usable_addresses() if monitor is None else monitor.everywhere()
+    except OSError:
+        return ()
+
+
+def source_of(remote: IpAddress) -> IpAddress | None:
+    """The address that the routing table takes towards a peer's, None where there is no way."""
+    try:
+        return source_address(remote)
+    except OSError:
+        return None
+
+
+def _listed(addresses: tuple[IpAddress, ...]) -> str:
+    return " ".join(map(str, addresses)) or "none"

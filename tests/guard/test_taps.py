@@ -1,0 +1,183 @@
+"""TAPs: what comes out, which offloads the kernel agrees to, and the one sentence when there can be no TAP."""
+
+import errno
+import fcntl
+import os
+import socket
+import struct
+import subprocess
+
+import pytest
+
+from rhp.guard import taps
+
+HEADER = struct.Struct("=BBHHHH")
+"""struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
+NEEDS_CSUM = 1
+
+
+@pytest.fixture
+def opened():
+    """Open a TAP whose queues are closed at the end of the test."""
+    all_of_them = []
+
+    def open_one(name="rhpt0", queues=1, offload=False):
+        one = taps.open_tap(name, queues, offload=offload)
+        all_of_them.extend(one.fds)
+        return one
+
+    yield open_one
+    for descriptor in all_of_them:
+        os.close(descriptor)
+
+
+def flags_of(descriptor):
+    return fcntl.fcntl(descriptor, fcntl.F_GETFD) & fcntl.FD_CLOEXEC, os.get_blocking(descriptor)
+
+
+def ip(*arguments):
+    subprocess.run(["ip", *arguments], check=True)
+
+
+def features(name):
+    """The offloads that the kernel shows for an interface."""
+    shown = subprocess.run(["ethtool", "-k", name], check=True, capture_output=True, text=True).stdout
+    return {
+        key.strip(): value.split()[0] == "on"
+        for key, _, value in (line.partition(":") for line in shown.splitlines()[1:])
+    }
+
+
+def udp_frame_of(*queues):
+    """The first IPv4 frame that comes out of the queues after a datagram was sent to a neighbour."""
+    ip("address", "add", "10.77.0.1/24", "dev", "rhpt0")
+    ip("link", "set", "rhpt0", "up")
+    ip("neighbour", "add", "10.77.0.2", "lladdr", "02:00:00:00:00:02", "dev", "rhpt0")
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"hello", ("10.77.0.2", 9))
+    for queue in queues:
+        for data in read_all(queue):
+            if b"\x08\x00\x45" in (data[12:15], data[22:25]):
+                return data
+    raise AssertionError("no IPv4 frame came out")
+
+
+def read_all(descriptor):
+    """Each frame that waits in a queue, with its header if there is one."""
+    while True:
+        try:
+            yield os.read(descriptor, 70000)
+        except BlockingIOError:
+            return
+
+
+def refuse(monkeypatch, refused):
+    """Let the kernel say EINVAL to some values of TUNSETOFFLOAD, or to a request as a whole."""
+    asked = []
+
+    def ioctl(fd, request, argument=0):
+        asked.append((request, argument))
+        if refused(request, argument):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return 0
+
+    monkeypatch.setattr(taps.fcntl, "ioctl", ioctl)
+    return asked
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("offload", [False, True])
+def test_a_tap_with_queues(opened, own_network, offload):
+    fds = opened(queues=3, offload=offload).fds
+    assert len(set(fds)) == 3
+    for descriptor in fds:
+        assert flags_of(descriptor) == (fcntl.FD_CLOEXEC, False)
+        with pytest.raises(BlockingIOError):
+            os.read(descriptor, 2000)
+    assert socket.if_nametoindex("rhpt0")
+
+
+@pytest.mark.netns
+def test_a_tap_goes_with_its_descriptors(own_network):
+    for descriptor in taps.open_tap("rhpt0", 2, offload=True).fds:
+        os.close(descriptor)
+    with pytest.raises(OSError, match="no interface"):
+        socket.if_nametoindex("rhpt0")
+
+
+@pytest.mark.netns
+def test_a_tap_that_exists_is_left_alone(opened, own_network):
+    opened()
+    with pytest.raises(OSError, match="the interface rhpt0 exists already: is another node running"):
+        taps.open_tap("rhpt0", 1, offload=False)
+    with pytest.raises(OSError, match="exists already"):
+        taps.open_tap("lo", 1, offload=False)
+
+
+@pytest.mark.parametrize("name", ["", "a" * 16, "a/b", "a b", "ä"])
+def test_names_that_no_interface_may_have(name):
+    with pytest.raises(OSError, match="is not an interface name"):
+        taps.open_tap(name, 1, offload=False)
+
+
+@pytest.mark.parametrize("queues", [0, -1, 257])
+def test_numbers_of_queues_that_are_none(queues):
+    with pytest.raises(OSError, match="queues"):
+        taps.open_tap("rhpt0", queues, offload=False)
+
+
+def test_without_the_tun_device(monkeypatch, tmp_path):
+    def missing(name, flags):
+        raise taps.pytun.Error(errno.ENOENT, "No such file or directory")
+
+    monkeypatch.setattr(taps.pytun, "TunTapDevice", missing)
+    monkeypatch.setattr(taps, "_TUN_DEVICE", tmp_path / "net" / "tun")
+    with pytest.raises(OSError, match="is missing: load the tun module"):
+        taps.open_tap("rhpt0", 1, offload=False)
+
+
+@pytest.mark.netns
+def test_without_offloads_no_header_leads_the_frames(opened, own_network):
+    tap = opened()
+    assert tap.offloads == 0
+    assert not features("rhpt0")["tcp-segmentation-offload"]
+    assert udp_frame_of(tap.fds[0])[12:14] == b"\x08\x00"
+
+
+@pytest.mark.netns
+def test_everything_that_this_kernel_knows_is_in_use(opened, own_network):
+    tap = opened(queues=2, offload=True)
+    assert tap.offloads == taps.STEPS[0]
+    shown = features("rhpt0")
+    for name in ("tx-checksum-ip-generic", "tx-tcp-segmentation", "tx-tcp6-segmentation", "tx-udp-segmentation"):
+        assert shown[name]
+
+
+@pytest.mark.netns
+def test_the_header_tells_of_an_unfinished_checksum(opened, own_network):
+    data = udp_frame_of(opened(offload=True).fds[0])
+    flags, kind, _, size, start, offset = HEADER.unpack_from(data)
+    assert (flags & NEEDS_CSUM, kind, size, start, offset) == (NEEDS_CSUM, 0, 0, 14 + 20, 6)
+    assert data[22:24] == b"\x08\x00"
+
+
+@pytest.mark.parametrize("step", range(len(taps.STEPS)))
+def test_each_step_back_is_tried(monkeypatch, step):
+    refused = taps.STEPS[:step]
+    asked = refuse(monkeypatch, lambda _, argument: argument in refused)
+    assert taps._set_offloads(3) == taps.STEPS[step]
+    assert [argument for request, argument in asked if request == taps._TUNSETOFFLOAD] == list(taps.STEPS[: step + 1])
+
+
+def test_both_kinds_of_udp_super_frames_or_neither():
+    both = taps.USO4 | taps.USO6
+    assert all(step & both in (0, both) for step in taps.STEPS)
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("request_number", [taps._TUNSETOFFLOAD, taps._TUNSETVNETHDRSZ])
+def test_a_kernel_without_any_of_it_gives_a_plain_tap(opened, own_network, monkeypatch, request_number):
+    refuse(monkeypatch, lambda request, _: request == request_number)
+    tap = opened(queues=2, offload=True)
+    assert (len(tap.fds), tap.offloads) == (2, 0)
+    assert udp_frame_of(tap.fds[0], *tap.fds[1:])[12:14] == b"\x08\x00"
