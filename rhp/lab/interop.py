@@ -6,27 +6,21 @@ delete neither may have any. All rows share one rhp node and one charon; each ha
 by which both programs find the connection.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
 from typing import Any
 
 from rhp.lab.certificates import Authority
-from rhp.lab.errors import LabError
 from rhp.lab.lab import Lab
+from rhp.lab.meeting import CHILD, OURS, SECRET, THEIRS, Meeting
 from rhp.lab.nodeconf import Table, psk, pubkey, tunnel
 from rhp.lab.openvpn import Credentials
-from rhp.lab.ping import ping
-from rhp.lab.process import wait_until
 from rhp.lab.rhpnode import RhpNode
-from rhp.lab.strongswan import StrongSwan, SwanIkeSa
-from rhp.lab.swanconf import SwanAuth, SwanChild, SwanConnection, Value
+from rhp.lab.strongswan import StrongSwan, SwanPrograms
+from rhp.lab.swanconf import Section, SwanAuth, SwanChild, SwanConnection, merged
 from rhp.pki.ca import KeyType
-
-OURS, THEIRS = "rhp.example.org", "swan.example.org"
-SECRET = "a shared secret of the matrix"  # noqa: S105 (it protects nothing but a test)
-CHILD = "lan"
-PATIENCE = 8.0
 
 INITIATORS = ("rhp", "strongSwan")
 KEY_TYPES: dict[str, KeyType | None] = {"PSK": None, "RSA": "rsa-2048", "ECDSA": "ecdsa-p256", "Ed25519": "ed25519"}
@@ -60,14 +54,21 @@ SUITES = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One combination; `number` (from 1) makes its addresses. `ours` and `theirs` override settings of one end."""
+    """One combination; `number` (from 1) makes its addresses, the outer ones of IP `version`.
+
+    `ours` and `theirs` override settings of one end, `their_child` those of strongSwan's child; `more` are top-level
+    sections of swanctl.conf.
+    """
 
     number: int
     initiator: str
     auth: str
     suite: Suite
     ours: Table = field(default_factory=dict)
-    theirs: Mapping[str, Value] = field(default_factory=dict)
+    theirs: Section = field(default_factory=dict)
+    their_child: Section = field(default_factory=dict)
+    more: Section = field(default_factory=dict)
+    version: int = 4
 
     @property
     def name(self) -> str:
@@ -76,7 +77,12 @@ class Row:
 
     def outer(self, end: int) -> str:
         """The outer address of rhp (1) or strongSwan (2)."""
-        return f"172.20.{self.number}.{end}"
+        return f"172.20.{self.number}.{end}" if self.version == 4 else f"2001:db8:{self.number}::{end}"
+
+    @property
+    def outer_bits(self) -> int:
+        """The length of the outer network's prefix."""
+        return 24 if self.version == 4 else 64
 
     def inner(self, end: int) -> str:
         """The inner address of rhp (1) or strongSwan (2)."""
@@ -90,102 +96,57 @@ ROWS = tuple(
 
 
 class Matrix:
-    """One rhp node and one charon on a cable, with a connection for every row."""
+    """One rhp node and one charon on a cable, with a connection for every row.
 
-    def __init__(self, lab: Lab, rows: tuple[Row, ...] = ROWS) -> None:
+    `settings` belong into `charon {}`, `more` are further top-level tables of rhp's configuration.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        rows: tuple[Row, ...] = ROWS,
+        programs: SwanPrograms | None = None,
+        settings: Section | None = None,
+        more: Table | None = None,
+    ) -> None:
         a, s = lab.namespace("rhp"), lab.namespace("swan")
         a.link(s)
         for end, host in ((1, a), (2, s)):
-            host.address("eth0", *(f"{row.outer(end)}/24" for row in rows))
+            host.address("eth0", *(f"{row.outer(end)}/{row.outer_bits}" for row in rows))
         s.address("lo", *(f"{row.inner(2)}/32" for row in rows))
         files = {auth: _credentials(lab, auth) for auth in {row.auth for row in rows}}
         theirs = [swan_connection(row, files[row.auth]) for row in rows]
-        self.swan = lab.keep(StrongSwan(s, lab.path("strongswan"), theirs))
+        self.swan = lab.keep(StrongSwan(s, lab.path("strongswan"), theirs, settings, programs))
         configuration: Table = {
+            **(more or {}),
             "interface": {"addresses": [f"{row.inner(1)}/32" for row in rows]},
             "connections": {row.name: rhp_connection(row, files[row.auth]) for row in rows},
         }
         self.node = lab.keep(RhpNode(a, lab.path("rhp"), configuration))
 
+    def meeting(self, row: Row) -> Meeting:
+        """The row's connection, seen from both its ends."""
+        return Meeting(self.node, self.swan, row.name, (row.inner(1), row.inner(2)))
+
     def steps(self, row: Row) -> dict[str, Callable[[], None]]:
         """What happens to a row, in the order of `STEPS`; each raises `LabError` when it does not hold."""
-        node, swan, name = self.node, self.swan, row.name
+        met, name = self.meeting(row), row.name
         acts: tuple[Callable[[], None], ...] = (
             lambda: self.establish(row),
-            lambda: self._rekey(row, lambda: node.rekey_child(name, CHILD), ike=False),
-            lambda: self._rekey(row, lambda: swan.rekey_child(name), ike=False),
-            lambda: self._rekey(row, lambda: node.rekey_ike(name), ike=True),
-            lambda: self._rekey(row, lambda: swan.rekey_ike(name), ike=True),
-            lambda: self._delete(row, lambda: node.terminate(name)),
+            *(partial(met.rekey, act, ike=ike) for act, ike in met.rekeys()),
+            lambda: met.delete(lambda: self.node.terminate(name)),
             lambda: self.establish(row),
-            lambda: self._delete(row, lambda: swan.terminate(name)),
+            lambda: met.delete(lambda: self.swan.terminate(name)),
         )
         return dict(zip(STEPS, acts, strict=True))
 
     def establish(self, row: Row) -> None:
         """Have the row's initiator begin, and ping."""
-        if row.initiator == "rhp":
-            self.node.initiate(row.name)
-        else:
-            self.swan.initiate(row.name)
-        self.node.wait_established(row.name, PATIENCE)
-        self.agree(row)
+        self.meeting(row).establish(row.initiator)
 
     def agree(self, row: Row) -> None:
         """Both ends name the same SPIs, and pings come back both ways; raises `LabError`."""
-        wait_until(lambda: self._same_spis(row), PATIENCE, f"both ends of {row.name} having the same SAs")
-        before = self._counters()
-        for host, own, other in ((self.node.namespace, 1, 2), (self.swan.namespace, 2, 1)):
-            result = ping(host, row.inner(other), count=3, interval=0.02, source=row.inner(own))
-            if result.received < result.sent:
-                counted = {name: value - before[name] for name, value in self._counters().items()}
-                changed = {name: value for name, value in counted.items() if value}
-                raise LabError(f"{row.name}: {result} at end {own}; rhp counted {changed}")
-
-    def _counters(self) -> dict[str, int]:
-        """The data plane's counters, to see where a packet went."""
-        counters: dict[str, int] = self.node.status()["counters"]["dataplane"]
-        return counters
-
-    def _same_spis(self, row: Row) -> bool:
-        """True when the newest SAs of both ends are the two sides of one."""
-        ours, theirs = self.node.connection(row.name), self._swan_sa(row)
-        if theirs is None or not theirs.established or not ours["children"]:
-            return False
-        if (ours["ike_spi_i"], ours["ike_spi_r"]) != (theirs.spi_i, theirs.spi_r):
-            return False
-        mirrored = {(_hex(child["spi_out"]), _hex(child["spi_in"])) for child in ours["children"]}
-        installed = [child for child in theirs.children if child.state == "INSTALLED"]
-        return all((_hex(child.spi_in), _hex(child.spi_out)) in mirrored for child in installed)
-
-    def _rekey(self, row: Row, act: Callable[[], None], *, ike: bool) -> None:
-        """Rekey, see that it was this SA and no other that changed, and ping."""
-        before = self._spis(row)
-        act()
-        wait_until(lambda: self._spis(row)[ike] != before[ike], PATIENCE, f"new SPIs of {row.name}")
-        self.agree(row)
-        if self._spis(row)[not ike] != before[not ike]:
-            raise LabError(f"{row.name}: the rekey changed more than it should")
-
-    def _spis(self, row: Row) -> tuple[str, str]:
-        """The SPIs of the Child SA and of the IKE SA, by rhp."""
-        entry: dict[str, Any] = self.node.connection(row.name)
-        children = sorted(_hex(child["spi_in"]) for child in entry["children"] if child["state"] == "installed")
-        return ",".join(children), str(entry["ike_spi_i"])
-
-    def _delete(self, row: Row, act: Callable[[], None]) -> None:
-        """Delete, and see that nothing of it is left at either end and nothing passes."""
-        act()
-        self.node.wait_connection(row.name, lambda entry: entry["state"] != "established", PATIENCE)
-        wait_until(lambda: self._swan_sa(row) is None, PATIENCE, f"strongSwan forgetting {row.name}")
-        if self.node.connection(row.name)["children"]:
-            raise LabError(f"{row.name}: rhp still has a child after the delete")
-        if ping(self.node.namespace, row.inner(2), count=1, wait=0.1, source=row.inner(1)).received:
-            raise LabError(f"{row.name}: traffic passes after the delete")
-
-    def _swan_sa(self, row: Row) -> SwanIkeSa | None:
-        """strongSwan's newest IKE SA of the row."""
-        return max(self.swan.sas(row.name), key=lambda sa: sa.number, default=None)
+        self.meeting(row).agree()
 
 
 def rhp_connection(row: Row, files: dict[str, Credentials] | None) -> Table:
@@ -206,8 +167,10 @@ def rhp_connection(row: Row, files: dict[str, Credentials] | None) -> Table:
 
 def swan_connection(row: Row, files: dict[str, Credentials] | None) -> SwanConnection:
     """The row as strongSwan has it."""
-    child = SwanChild(row.name, (f"{row.inner(2)}/32",), (f"{row.inner(1)}/32",), row.suite.esp)
-    parts: dict[str, Any] = {"proposals": row.suite.ike, "settings": {"unique": "never", **row.theirs}}
+    inner = (f"{row.inner(2)}/32",), (f"{row.inner(1)}/32",)
+    child = SwanChild(row.name, *inner, row.suite.esp, settings=row.their_child)
+    settings = merged({"unique": "never"}, row.theirs)
+    parts: dict[str, Any] = {"proposals": row.suite.ike, "settings": settings, "more": row.more}
     if files is None:
         ends = SwanAuth(THEIRS), SwanAuth(OURS)
         return SwanConnection(row.name, row.outer(2), row.outer(1), *ends, (child,), psk=SECRET, **parts)
@@ -223,8 +186,3 @@ def _credentials(lab: Lab, auth: str) -> dict[str, Credentials] | None:
         return None
     authority = Authority(lab.path(f"ca-{auth}"), f"rhp lab {auth}", key_type)
     return {name: authority.issue(name) for name in (OURS, THEIRS)}
-
-
-def _hex(spi: str) -> str:
-    """An SPI as eight hexadecimal digits, whatever its program writes in front."""
-    return f"{int(spi, 16):08x}"

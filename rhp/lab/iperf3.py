@@ -53,9 +53,24 @@ class Iperf3:
         """End the server."""
         self._server.stop()
 
-    def tcp(self, seconds: int = 3, streams: int = 1, omit: int = 0) -> TcpResult:
-        """Send TCP for `seconds` on `streams` connections, after `omit` seconds that do not count."""
-        end = self._run(seconds + omit, ["-t", str(seconds), "-O", str(omit), "-P", str(streams)])
+    def tcp(
+        self,
+        seconds: int = 3,
+        streams: int = 1,
+        omit: int = 0,
+        reverse: bool = False,
+        congestion: str = "",
+        most_gbps: float | None = None,
+    ) -> TcpResult:
+        """Send TCP for `seconds` on `streams` connections, after `omit` seconds that do not count.
+
+        It flows from client to server, with `reverse` from server to client; `congestion` names the algorithm that
+        controls it, by default the machine's; each connection sends at most `most_gbps`.
+        """
+        options = ["-t", str(seconds), "-O", str(omit), "-P", str(streams), *(["-R"] if reverse else [])]
+        options += ["-C", congestion] if congestion else []
+        options += ["-b", f"{most_gbps * 1e9:.0f}"] if most_gbps else []
+        end = self._run(seconds + omit, options)
         received, sent = end["sum_received"], end["sum_sent"]
         return TcpResult(float(received["bits_per_second"]) / 1e9, int(sent.get("retransmits", 0)))
 

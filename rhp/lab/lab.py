@@ -102,6 +102,8 @@ def _clean(folder: Path) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(word), signal.SIGKILL)
         run([find("ip"), "netns", "delete", path.name], check=False)
+    for path in Path("/etc/netns").glob(f"{prefix}*"):
+        shutil.rmtree(path, ignore_errors=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rhp.lab.lab import Lab
 from rhp.lab.namespace import Namespace
@@ -20,15 +21,20 @@ IDENTITIES = ("a.example.org", "b.example.org")
 
 @dataclass(frozen=True, slots=True)
 class PairOptions:
-    """What may differ from the usual pair; the mappings are merged into the tables of the same name at both ends."""
+    """What may differ from the usual pair; the mappings are merged into the tables of the same name at both ends.
+
+    `callers` goes into the connection of those that initiate alone.
+    """
 
     secrets: tuple[str, str] = (SECRET, SECRET)
     both_initiate: bool = False
     version: int = 4
     interface: Mapping[str, Value] = field(default_factory=dict)
     connection: Mapping[str, "Value | Table"] = field(default_factory=dict)
+    callers: Mapping[str, "Value | Table"] = field(default_factory=dict)
     child: Mapping[str, Value] = field(default_factory=dict)
     more: Mapping[str, Table] = field(default_factory=dict)
+    program: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,9 @@ def configuration(number: int, options: PairOptions, others: Table | None = None
     own, peer = IDENTITIES[number - 1], IDENTITIES[2 - number]
     where: Table = {}
     if number == 1 or options.both_initiate:
-        where = {"remote_addrs": [outer(3 - number, options.version)]}
+        where = {"remote_addrs": [outer(3 - number, options.version)], **options.callers}
     ethernet: Table = {"mode": "ethernet", **options.child}
-    connection: Table = {**psk(own, peer, options.secrets[number - 1]), **where, **options.connection}
+    connection: Table = {**psk(own, peer, options.secrets[number - 1]), **options.connection, **where}
     addresses = [f"{INNER[number - 1]}/24", f"{INNER6[number - 1]}/64"]
     return {
         **options.more,
@@ -66,7 +72,7 @@ def start_pair(lab: Lab, hosts: tuple[Namespace, Namespace], options: PairOption
     """Start node b, then node a; returns when both serve, which is before the tunnel stands."""
     chosen = options or PairOptions()
     nodes = {
-        number: lab.keep(RhpNode(host, lab.path(f"{host.name}-node"), configuration(number, chosen)))
+        number: lab.keep(RhpNode(host, lab.path(f"{host.name}-node"), configuration(number, chosen), chosen.program))
         for number, host in ((2, hosts[1]), (1, hosts[0]))
     }
     return NodePair(nodes[1], nodes[2])

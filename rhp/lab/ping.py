@@ -1,6 +1,7 @@
 """ping and ping6, with their answers as numbers."""
 
 import re
+import time
 from dataclasses import dataclass
 
 from rhp.lab.namespace import Namespace
@@ -8,6 +9,7 @@ from rhp.lab.programs import find
 
 COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) received")
 EACH = re.compile(r"time=([\d.]+) ms")
+TRY_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,5 +52,11 @@ def ping(
 
 
 def reaches(namespace: Namespace, address: str, *, tries: int = 10, source: str | None = None) -> bool:
-    """True as soon as one ping comes back; each try is patient for half a second."""
-    return any(ping(namespace, address, count=1, wait=0.5, source=source).received for _ in range(tries))
+    """True as soon as one ping comes back; each try takes half a second, also one that is refused at once."""
+    for _ in range(tries):
+        began = time.monotonic()
+        if ping(namespace, address, count=1, wait=TRY_SECONDS, source=source).received:
+            return True
+        # Without a route or an address yet, ping ends at once: all the tries would be over before it is there.
+        time.sleep(max(0.0, began + TRY_SECONDS - time.monotonic()))
+    return False

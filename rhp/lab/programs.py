@@ -10,11 +10,13 @@ from rhp.lab.errors import CommandFailed, LabError, ProgramMissing
 
 PACKAGES = {
     "charon": "strongswan-charon",
+    "fastd": "fastd",
     "ip": "iproute2",
     "iperf3": "iperf3",
     "openvpn": "openvpn",
     "ping": "iputils-ping",
     "swanctl": "strongswan-swanctl",
+    "wg": "wireguard-tools",
 }
 # charon is no command of the user's: it lies where strongSwan's starter looks for it.
 EXTRA_FOLDERS = ("/usr/sbin", "/sbin", "/usr/lib/ipsec", "/usr/libexec/ipsec", "/usr/libexec/strongswan")

@@ -19,18 +19,22 @@ READY = "node started"
 Wanted = Callable[[dict[str, Any]], object]
 
 
-def rhp_command(*arguments: str) -> list[str]:
-    """The `rhp` program of this very installation."""
-    beside = Path(sys.executable).with_name("rhp")
-    program = [str(beside)] if beside.exists() else [sys.executable, "-c", "from rhp.cli.main import main; main()"]
-    return [*program, *arguments]
+def rhp_command(*arguments: str, program: Path | None = None) -> list[str]:
+    """A command line of `program`, which is the `rhp` of this very installation unless another one is named."""
+    beside = program or Path(sys.executable).with_name("rhp")
+    command = [str(beside)] if beside.exists() else [sys.executable, "-c", "from rhp.cli.main import main; main()"]
+    return [*command, *arguments]
 
 
 class RhpNode:
-    """One node. It serves once the constructor returns; tunnels may take a moment longer (`wait_established`)."""
+    """One node. It serves once the constructor returns; tunnels may take a moment longer (`wait_established`).
 
-    def __init__(self, namespace: Namespace, folder: Path, configuration: Table) -> None:
+    `program` is the `rhp` to start, this installation's by default.
+    """
+
+    def __init__(self, namespace: Namespace, folder: Path, configuration: Table, program: Path | None = None) -> None:
         self.namespace = namespace
+        self.program = program
         self.folder = folder
         self.log = folder / "log"
         self.file = folder / "rhp.toml"
@@ -45,7 +49,7 @@ class RhpNode:
 
     def start(self, timeout: float = 15.0) -> None:
         """Start the process and wait until it serves; raises `NotReached` with its words when it ends instead."""
-        self.process = self.namespace.start(rhp_command("up", "-c", str(self.file)), self.log)
+        self.process = self.namespace.start(rhp_command("up", "-c", str(self.file), program=self.program), self.log)
         try:
             self.process.wait_for(READY, timeout)
         except BaseException:
@@ -107,13 +111,18 @@ class RhpNode:
         """Rekey the connection's IKE SA; asked for, not waited for."""
         self._ask("rekey-ike", connection=name)
 
+    def reauthenticate(self, name: str) -> None:
+        """Have both ends of a connection that we called prove themselves anew; it is asked for, not waited for."""
+        self._ask("reauthenticate", connection=name)
+
     def rekey_child(self, name: str, child: str) -> None:
         """Rekey one child; asked for, not waited for."""
         self._ask("rekey-child", connection=name, child=child)
 
     def command(self, name: str, *arguments: str, check: bool = True) -> str:
         """Run one of rhp's commands against this node and return its output; see `programs.run`."""
-        return self.namespace.run(rhp_command(name, *arguments, "-c", str(self.file)), check=check)
+        command = rhp_command(name, *arguments, "-c", str(self.file), program=self.program)
+        return self.namespace.run(command, check=check)
 
     def _ask(self, command: str, **fields: str) -> dict[str, Any]:
         """Put a request to the control socket; raises `LabError` with the node's sentence and its last lines."""

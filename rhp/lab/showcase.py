@@ -4,6 +4,7 @@ Each step does one thing and returns findings with their values; the command tha
 Nothing here prints, and nothing is taken on faith: a step whose claim does not hold raises `LabError`.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,12 +20,15 @@ from rhp.lab.programs import find
 from rhp.lab.rhpnode import RhpNode
 from rhp.lab.strongswan import StrongSwan
 from rhp.lab.swanconf import SwanAuth, SwanChild, SwanConnection
-from rhp.lab.topology import outer, switch
+from rhp.lab.topology import PORT, outer, switch
+from rhp.lab.transfer import Transfer
 
 SWAN_CONNECTION = "strongswan"
 SWAN_IDENTITY = "s.example.org"
 SWAN_INNER = "10.88.0.1"
 SECONDS = 3
+ELSEWHERE = "192.0.2.101"
+ROAM_OCTETS = 60_000_000
 PROGRAMS = ("iperf3", "charon", "swanctl", "ping", "ip")
 
 
@@ -56,12 +60,14 @@ class Showcase:
         self._lab = lab
         self._hosts = switch(lab, ("a", "b", "s"))
         self._a: RhpNode
+        self._b: RhpNode
 
     def steps(self) -> list[Step]:
         """All steps in their order."""
         a, b, s = self._hosts
         near, far = INNER
         ours, theirs = "Two rhp nodes: an Ethernet between them", "Node a and strongSwan: IP between them"
+        roams = "Node a roams: its address changes, its tunnels stay"
         return [
             Step(ours, "Starting two nodes and a strongSwan", self._start),
             Step(ours, "Waiting for the tunnel", lambda: self._tunnel(CONNECTION, "", "Ethernet")),
@@ -81,6 +87,12 @@ class Showcase:
                 lambda: [_round_trip("strongswan_ping_back_ms", "ping s to a", s, near, SWAN_INNER)],
             ),
             Step(theirs, "Measuring TCP", lambda: [self._speed("strongswan_tcp_gbps", s, SWAN_INNER)]),
+            Step(roams, "Moving node a to another address under a TCP transfer", self._roam),
+            Step(
+                roams,
+                "Pinging strongSwan from there",
+                lambda: [_round_trip("roamed_strongswan_ping_ms", "ping a to s", a, SWAN_INNER, near)],
+            ),
         ]
 
     def _start(self) -> list[Finding]:
@@ -90,9 +102,9 @@ class Showcase:
         s.address("lo", f"{SWAN_INNER}/32")
         child = SwanChild("lan", (f"{SWAN_INNER}/32",), (f"{near}/32",))
         ends = SwanAuth(SWAN_IDENTITY), SwanAuth(IDENTITIES[0])
-        waits = SwanConnection("rhp", outer(3), outer(1), *ends, (child,), psk=SECRET)
+        waits = SwanConnection("rhp", outer(3), outer(1), *ends, (child,), psk=SECRET, settings={"mobike": True})
         self._lab.keep(StrongSwan(s, self._lab.path("strongswan"), [waits]))
-        self._lab.keep(RhpNode(b, self._lab.path("b"), configuration(2, PairOptions())))
+        self._b = self._lab.keep(RhpNode(b, self._lab.path("b"), configuration(2, PairOptions())))
         calls = {
             **psk(IDENTITIES[0], SWAN_IDENTITY, SECRET),
             "remote_addrs": [outer(3)],
@@ -120,6 +132,32 @@ class Showcase:
             near.send(sent)
             far.expect(lambda frame: frame == sent)
         return [Finding("broadcast_seen", True, "broadcast", "sent by a, seen unchanged by b")]
+
+    def _roam(self) -> list[Finding]:
+        """Take a's address away in the middle of a TCP transfer and give it another one; every octet must arrive."""
+        a, b, _ = self._hosts
+        before = self._a.connection(CONNECTION)
+        moved: list[float] = []
+
+        def change() -> None:
+            begun = time.monotonic()
+            a.ip(f"address del {outer(1)}/24 dev {PORT}", f"address add {ELSEWHERE}/24 dev {PORT}")
+            for connection in (CONNECTION, SWAN_CONNECTION):
+                self._a.wait_connection(connection, lambda entry: ELSEWHERE in entry["path"]["local"])
+            self._b.wait_connection(CONNECTION, lambda entry: ELSEWHERE in entry["path"]["remote"])
+            moved.append((time.monotonic() - begun) * 1000)
+
+        if not Transfer(a, b, INNER[1]).run(ROAM_OCTETS, during=change):
+            raise LabError("not every octet arrived unchanged while node a roamed")
+        after = self._a.connection(CONNECTION)
+        if after["ike_id"] != before["ike_id"] or after["children"][0]["spi_in"] != before["children"][0]["spi_in"]:
+            raise LabError("the tunnel was made anew when node a roamed")
+        octets = f"{ROAM_OCTETS / 1e6:.0f} MB arrived intact, by their SHA-256"
+        return [
+            Finding("roamed_to", ELSEWHERE, "moved", f"from {outer(1)} to {ELSEWHERE}, with the same keys"),
+            Finding("roam_ms", round(moved[0]), "followed", f"by node b after {moved[0]:.0f} ms"),
+            Finding("roam_intact", True, "TCP", octets),
+        ]
 
     def _speed(self, key: str, server: Namespace, address: str) -> Finding:
         """One TCP stream from a."""

@@ -2,12 +2,12 @@
 
 Each instance has a `/run` of its own (the pid file's place is fixed when strongSwan is compiled), its own folder for
 keys, and its own vici socket. libipsec does tunnel mode in UDP encapsulation only, and creates a TUN `ipsec0`; inner
-addresses live on `lo`.
+addresses live on `lo`. Which strongSwan it is, the installed one or another in a folder, `SwanPrograms` says.
 """
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from rhp.lab.errors import CommandFailed, LabError
 from rhp.lab.namespace import Namespace
 from rhp.lab.process import Background, wait_until
 from rhp.lab.programs import find, run
-from rhp.lab.swanconf import SwanConnection, Value, strongswan_conf, swanctl_conf
+from rhp.lab.swanconf import Section, SwanConnection, strongswan_conf, swanctl_conf
 
 IKE_LINE = re.compile(r"^(\S+): #(\d+), ([A-Z]+), IKEv2, ([0-9a-f]{16})_i\*? ([0-9a-f]{16})_r")
 CHILD_LINE = re.compile(r"^  (\S+): #(\d+), reqid \d+, ([A-Z]+), (\S+), ESP:(\S+)")
@@ -55,31 +55,64 @@ class SwanIkeSa:
         return self.state == "ESTABLISHED" and any(child.state == "INSTALLED" for child in self.children)
 
 
+@dataclass(frozen=True, slots=True)
+class SwanPrograms:
+    """Which strongSwan: paths of its daemon and of the command that steers it."""
+
+    charon: str
+    swanctl: str
+
+    @classmethod
+    def installed(cls) -> "SwanPrograms":
+        """The machine's own; raises `ProgramMissing`."""
+        return cls(find("charon"), find("swanctl"))
+
+    @classmethod
+    def unpacked(cls, folder: Path) -> "SwanPrograms":
+        """The one that `tools/fetch-strongswan` brought into `folder`; raises `LabError` when it did not."""
+        if not (folder / "charon").exists():
+            raise LabError(f"there is no strongSwan in {folder}: run tools/fetch-strongswan {folder}")
+        return cls(str(folder / "charon"), str(folder / "swanctl"))
+
+
 class StrongSwan:
-    """One charon; `connections` are loaded once it answers. `stop` ends it by its own id."""
+    """One charon; `connections` are loaded once it answers. `stop` ends it by its own id.
+
+    `settings` belong into `charon {}` of its configuration, see `swanconf`; `programs` is the installed strongSwan
+    unless another one is named.
+    """
 
     def __init__(
         self,
         namespace: Namespace,
         folder: Path,
         connections: Sequence[SwanConnection],
-        settings: Mapping[str, Value] | None = None,
+        settings: Section | None = None,
+        programs: SwanPrograms | None = None,
     ) -> None:
         self.namespace = namespace
         self.log = folder / "log"
         self._folder = folder
-        self._swanctl = find("swanctl")
+        self._programs = programs or SwanPrograms.installed()
         self._vici = folder / "vici"
+        self._connections = connections
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "strongswan.conf").write_text(strongswan_conf(self._vici, self.log, settings))
-        command = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /run; exec {find('charon')}"]
-        environment = {"STRONGSWAN_CONF": str(folder / "strongswan.conf")}
-        self.process: Background = namespace.start(command, folder / "charon.out", environment)
+        self.process: Background
+        self.start()
+
+    def start(self) -> None:
+        """Start charon and load its connections; after `kill` it comes back without a memory."""
+        # One that was killed leaves its socket behind.
+        self._vici.unlink(missing_ok=True)
+        command = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs none /run; exec {self._programs.charon}"]
+        environment = {"STRONGSWAN_CONF": str(self._folder / "strongswan.conf")}
+        self.process = self.namespace.start(command, self._folder / "charon.out", environment)
         try:
             wait_until(lambda: self._vici.exists() or self.process.status is not None, 10, "charon's vici socket")
             if self.process.status is not None:
                 raise LabError(f"charon ended at once: {self.process.tail()}")
-            self.load(connections)
+            self.load(self._connections)
         except BaseException:
             self.stop()
             raise
@@ -88,40 +121,62 @@ class StrongSwan:
         """End charon; it sends DELETE for what is established. Safe to call twice."""
         self.process.stop()
 
+    def kill(self) -> None:
+        """End charon without any farewell."""
+        self.process.kill()
+
     def load(self, connections: Sequence[SwanConnection]) -> None:
         """Load these connections with their secrets, in the place of all earlier ones."""
         (self._folder / "private").mkdir(exist_ok=True)
         for connection in connections:
             if connection.key is not None:
                 shutil.copyfile(connection.key, self._folder / "private" / f"{connection.name}.pem")
+        self._connections = connections
         path = self._folder / "swanctl.conf"
         path.write_text(swanctl_conf(connections))
-        self._call("--load-all", "--file", str(path))
+        self.call("--load-all", "--file", str(path))
 
     def initiate(self, child: str, timeout: int = 15) -> None:
         """Bring up `child` (and its IKE SA when there is none); raises `CommandFailed` with charon's reason."""
-        self._call("--initiate", "--child", child, "--timeout", str(timeout))
+        self.call("--initiate", "--child", child, "--timeout", str(timeout))
 
     def rekey_ike(self, connection: str) -> None:
         """Rekey the IKE SA of `connection`; it is asked for, not waited for."""
-        self._call("--rekey", "--ike", connection)
+        self.call("--rekey", "--ike", connection)
 
     def rekey_child(self, child: str) -> None:
         """Rekey the Child SA `child`; it is asked for, not waited for."""
-        self._call("--rekey", "--child", child)
+        self.call("--rekey", "--child", child)
 
     def terminate(self, connection: str) -> None:
         """Delete the IKE SA of `connection`, with its children."""
-        self._call("--terminate", "--ike", connection, "--timeout", "5")
+        self.call("--terminate", "--ike", connection, "--timeout", "5")
 
     def terminate_child(self, child: str) -> None:
         """Delete the Child SA `child` alone."""
-        self._call("--terminate", "--child", child, "--timeout", "5")
+        self.call("--terminate", "--child", child, "--timeout", "5")
+
+    def redirect(self, connection: str, gateway: str) -> None:
+        """Send the peer of `connection` to another gateway (RFC 5685)."""
+        self.call("--redirect", "--ike", connection, "--gateway", gateway)
 
     def sas(self, connection: str | None = None) -> list[SwanIkeSa]:
         """The IKE SAs that exist now, with their children; those of one connection when it is named."""
-        found = parse_sas(self._call("--list-sas"))
+        found = parse_sas(self.listing())
         return [sa for sa in found if connection is None or sa.connection == connection]
+
+    def listing(self) -> str:
+        """What `swanctl --list-sas` prints, for what `sas` does not read of it."""
+        return self.call("--list-sas")
+
+    def call(self, *arguments: str) -> str:
+        """Run swanctl against this charon and return its output; a `CommandFailed` carries the end of charon's log."""
+        command = ["env", f"SWANCTL_DIR={self._folder}", f"STRONGSWAN_CONF={self._folder / 'strongswan.conf'}"]
+        command += [self._programs.swanctl, *arguments, "--uri", f"unix://{self._vici}"]
+        try:
+            return run(command, timeout=30)
+        except CommandFailed as error:
+            raise CommandFailed(["swanctl", *arguments], error.status, f"{error.output}\n{self.tail()}") from None
 
     def tail(self, lines: int = 40) -> str:
         """The last lines of charon's log."""
@@ -131,15 +186,6 @@ class StrongSwan:
         """What it calls itself, "strongSwan 5.9.8"."""
         named = re.search(r"strongSwan [\w.]+", self.log.read_text(errors="replace"))
         return named[0] if named else "strongSwan"
-
-    def _call(self, *arguments: str) -> str:
-        """Run swanctl against this charon; a failure carries the end of charon's log."""
-        command = ["env", f"SWANCTL_DIR={self._folder}", f"STRONGSWAN_CONF={self._folder / 'strongswan.conf'}"]
-        command += [self._swanctl, *arguments, "--uri", f"unix://{self._vici}"]
-        try:
-            return run(command, timeout=30)
-        except CommandFailed as error:
-            raise CommandFailed(["swanctl", *arguments], error.status, f"{error.output}\n{self.tail()}") from None
 
 
 def parse_sas(text: str) -> list[SwanIkeSa]:

@@ -3,7 +3,7 @@
 import hashlib
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from rhp.lab.errors import LabError
 from rhp.lab.namespace import Namespace
@@ -12,13 +12,27 @@ CHUNK = 1 << 16
 
 
 class Transfer:
-    """Sends `size` octets made from `seed` from one namespace to an address of another, and compares digests."""
+    """Sends `size` octets made from `seed` from one namespace to an address of another, and compares digests.
 
-    def __init__(self, sender: Namespace, receiver: Namespace, address: str, *, timeout: float = 30.0) -> None:
+    `options` are socket options of the sender: level, name and value; `source` is the address that it sends from.
+    """
+
+    def __init__(
+        self,
+        sender: Namespace,
+        receiver: Namespace,
+        address: str,
+        *,
+        timeout: float = 30.0,
+        options: Sequence[tuple[int, int, bytes]] = (),
+        source: str | None = None,
+    ) -> None:
         self._sender = sender
         self._receiver = receiver
         self._address = address
         self._timeout = timeout
+        self._options = options
+        self._source = source
 
     def run(self, size: int, seed: bytes = b"rhp", during: Callable[[], None] | None = None) -> bool:
         """True when every octet arrived, in order; `during` is called halfway. Raises `LabError` on a stall."""
@@ -32,6 +46,10 @@ class Transfer:
             thread.start()
             with self._sender.socket(family, socket.SOCK_STREAM) as client:
                 client.settimeout(self._timeout)
+                if self._source is not None:
+                    client.bind((self._source, 0))
+                for option in self._options:
+                    client.setsockopt(*option)
                 try:
                     client.connect((self._address, server.getsockname()[1]))
                     sent = _send(client, size, seed, during)

@@ -1,25 +1,73 @@
+"""What the interop tests share: the two strongSwans, and the tables that `make interop` writes.
+
+A test of a feature takes `programs`, runs against each strongSwan in turn, and notes what held:
+
+    def test_cookies(feature, programs):
+        with Lab() as lab:
+            met = meet(lab, cable(lab), programs, settings={"cookie_threshold": 1})
+            with feature("cookies, asked for by strongSwan", role="initiator", peer=met.swan):
+                met.establish("rhp")
+
+`meet` (rhp.lab.meeting) starts a node and a charon with one connection, `Matrix` (rhp.lab.interop) with many.
+What only the newer strongSwan can do takes `newest` in the place of `programs`.
+"""
+
 import os
-from datetime import date
+import sys
 from pathlib import Path
 
 import pytest
 
-from rhp.lab.interop import ROWS, STEPS, Matrix
+from rhp.lab.interop import Matrix
 from rhp.lab.lab import Lab
+from rhp.lab.strongswan import SwanPrograms
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from interop_table import FeatureTable, matrix_lines, page
+
+NEWEST = Path(__file__).parents[2] / "build" / "strongswan"
 
 RESULTS = pytest.StashKey[dict]()
-VERSION = pytest.StashKey[str]()
+FEATURES = pytest.StashKey[FeatureTable]()
+VERSIONS = pytest.StashKey[dict]()
 
 
 def pytest_configure(config):
     config.stash[RESULTS] = {}
+    config.stash[FEATURES] = FeatureTable()
+    config.stash[VERSIONS] = {}
+
+
+@pytest.fixture(scope="session")
+def newest():
+    """The strongSwan of Debian's testing suite; without it the tests fail and say how to get it."""
+    return SwanPrograms.unpacked(NEWEST)
+
+
+@pytest.fixture(scope="session", params=["installed", "newest"])
+def programs(request):
+    """Each strongSwan in turn."""
+    return SwanPrograms.installed() if request.param == "installed" else request.getfixturevalue("newest")
+
+
+@pytest.fixture(scope="session")
+def feature(request):
+    """`with feature(NAME, role=..., peer=SWAN):` notes in the table whether the block held; see `FeatureTable`."""
+    versions = request.config.stash[VERSIONS]
+
+    def record(name, *, role, peer):
+        versions[peer.version()] = None
+        return request.config.stash[FEATURES].record(name, role=role, peer=peer)
+
+    return record
 
 
 @pytest.fixture(scope="session")
 def matrix(request):
     with Lab() as lab:
         made = Matrix(lab)
-        request.config.stash[VERSION] = made.swan.version()
+        request.config.stash[VERSIONS][made.swan.version()] = None
         yield made
         assert "Traceback" not in made.node.process.text()
 
@@ -34,40 +82,14 @@ def record(request):
     return note
 
 
-def table(results):
-    """The matrix as lines of Markdown."""
-    heads = ["initiator", "authentication", "suite", *STEPS]
-    lines = ["| " + " | ".join(heads) + " |", "|" + "---|" * len(heads)]
-    for row in ROWS:
-        if row.number in results:
-            outcomes = (results[row.number].get(step, "not reached") for step in STEPS)
-            lines.append("| " + " | ".join([row.initiator, row.auth, row.suite.name, *outcomes]) + " |")
-    return lines
-
-
 def pytest_terminal_summary(terminalreporter, config):
-    results = config.stash[RESULTS]
-    if not results:
+    features, matrix = config.stash[FEATURES].lines(), matrix_lines(config.stash[RESULTS])
+    if not features and not matrix:
         return
     terminalreporter.section("rhp and strongSwan")
-    lines = table(results)
-    for line in lines:
+    for line in [*features, *matrix]:
         terminalreporter.line(line)
     target = os.environ.get("RHP_INTEROP_TABLE")
     if target:
-        Path(target).write_text(page(lines, config.stash[VERSION]), encoding="utf-8")
+        Path(target).write_text(page(features, matrix, sorted(config.stash[VERSIONS])), encoding="utf-8")
         terminalreporter.line(f"written to {target}")
-
-
-def page(lines, version):
-    """The whole of docs/interop.md."""
-    suites = sorted({f"- {row.suite.name}: IKE `{row.suite.ike}`, ESP `{row.suite.esp}`" for row in ROWS})
-    intro = [
-        "# Interoperability",
-        "",
-        f"Written by `make interop` on {date.today():%Y-%m-%d}, against {version} with ESP in user space, IP in tunnel",
-        "mode in UDP. Every step ends with pings both ways and both programs naming the same SPIs; after a DELETE",
-        "neither has any and nothing passes.",
-        "",
-    ]
-    return "\n".join([*intro, *lines, "", "The suites, in swanctl's notation:", "", *suites, ""])

@@ -1,6 +1,7 @@
 """The real peers, each against itself: what later fails against rhp has then worked here."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,11 +10,14 @@ from rhp.lab.errors import CommandFailed, LabError
 from rhp.lab.iperf3 import Iperf3
 from rhp.lab.openvpn import Credentials, OpenVpn, OpenVpnEnd
 from rhp.lab.ping import ping, reaches
-from rhp.lab.strongswan import StrongSwan
+from rhp.lab.process import wait_until
+from rhp.lab.strongswan import StrongSwan, SwanPrograms
 from rhp.lab.swanconf import SwanAuth, SwanChild, SwanConnection
 from rhp.lab.topology import cable
 
 pytestmark = pytest.mark.interop
+
+NEWEST = Path(__file__).parents[2] / "build" / "strongswan"
 
 
 def connection(own, peer, auths, **settings):
@@ -22,12 +26,19 @@ def connection(own, peer, auths, **settings):
     return SwanConnection("t", f"192.0.2.{own}", f"192.0.2.{peer}", auths[0], auths[1], (child,), **settings)
 
 
-def swans(lab, first, second):
+def swans(lab, first, second, programs=None):
     hosts = cable(lab)
     for number, host in enumerate(hosts, 1):
         host.address("lo", f"10.78.0.{number}/32")
     ends = zip(hosts, (first, second), "ab", strict=True)
-    return hosts, [lab.keep(StrongSwan(host, lab.path(f"swan-{name}"), [one])) for host, one, name in ends]
+    return hosts, [
+        lab.keep(StrongSwan(host, lab.path(f"swan-{name}"), [one], None, programs)) for host, one, name in ends
+    ]
+
+
+def installed(swan):
+    """The SPIs of the pairs that carry traffic."""
+    return {child.spi_in for sa in swan.sas("t") for child in sa.children if child.state == "INSTALLED"}
 
 
 def inner_ping(host):
@@ -45,13 +56,12 @@ def test_strongswan_by_psk_rekeys_and_deletes(lab):
     assert before.established
     assert before.children[0].bytes_in == before.children[0].bytes_out == 168
     right.rekey_child("c")
+    wait_until(lambda: installed(left) and before.children[0].spi_in not in installed(left), 8, "another pair")
     right.rekey_ike("t")
+    wait_until(lambda: [sa.spi_i != before.spi_i for sa in left.sas("t")] == [True], 8, "another IKE SA alone")
     assert inner_ping(a) == 2
-    after = left.sas("t")[0]
-    assert after.spi_i != before.spi_i
-    assert {child.spi_in for child in after.children if child.state == "INSTALLED"} != {before.children[0].spi_in}
     left.terminate("t")
-    assert (left.sas(), right.sas()) == ([], [])
+    wait_until(lambda: not left.sas() and not right.sas(), 8, "both having nothing")
 
 
 def test_strongswan_by_certificates(lab):
@@ -75,6 +85,25 @@ def test_strongswan_says_why_it_failed(lab):
     with pytest.raises(CommandFailed, match="AUTHENTICATION_FAILED"):
         left.initiate("c")
     assert "MAC mismatched" in right.tail()
+
+
+def test_the_newest_strongswan_beside_the_installed_one(lab):
+    ours, theirs = SwanAuth("a@x"), SwanAuth("b@x")
+    more = {"psk": "secret", "proposals": "aes256gcm16-prfsha384-x25519-ke1_mlkem768"}
+    first, second = connection(1, 2, (ours, theirs), **more), connection(2, 1, (theirs, ours), **more)
+    (a, _), (left, right) = swans(lab, first, second, SwanPrograms.unpacked(NEWEST))
+    assert left.version().split()[1] >= "6.1"
+    left.initiate("c")
+    assert inner_ping(a) == 2
+    assert left.sas("t")[0].suite.endswith("KE1_ML_KEM_768")
+    # Killed, it leaves its socket and no mount; started again, it begins anew.
+    left.kill()
+    assert str(NEWEST) not in Path("/proc/mounts").read_text()
+    left.start()
+    assert left.sas() == []
+    left.initiate("c")
+    assert inner_ping(a) == 2
+    right.terminate("t")
 
 
 def test_openvpn_tap(lab):

@@ -82,6 +82,24 @@ def test_settings_override_what_the_writer_would_say():
     assert render({"a": {"b": {"c": False}}}) == "a {\n  b {\n    c = no\n  }\n}"
 
 
+def test_settings_of_each_level_land_in_it():
+    auth = SwanAuth("a", settings={"revocation": "strict"})
+    child = SwanChild("c", ("10.0.0.1/32",), ("10.0.0.2/32",), settings={"dpd_action": "restart"})
+    ppk = {"secrets": {"ppk-one": {"id": "one", "secret": "0x01"}}, "pools": {"v4": {"addrs": "10.3.0.0/24"}}}
+    over = {"ppk_id": "one", "remote": {"auth": "pubkey"}}
+    one = SwanConnection("t", "1", "2", auth, SwanAuth("b"), (child,), psk="p", settings=over, more=ppk)
+    section = one.section()
+    assert section["local"]["revocation"] == "strict"
+    assert section["remote"] == {"auth": "pubkey", "id": "b"}
+    assert section["children"]["c"]["dpd_action"] == "restart"
+    lines = [line.strip() for line in swanctl_conf([one]).splitlines()]
+    for begin, inside in (("secrets {", "ppk-one {"), ("secrets {", "ike-t {"), ("pools {", "v4 {")):
+        assert lines.index(inside) > lines.index(begin)
+    text = strongswan_conf(Path("/v"), Path("/l"), {"plugins": {"attr": {"dns": "10.3.0.1"}}})
+    assert "attr {" in text
+    assert "kernel-libipsec {" in text
+
+
 def test_listing_is_read_with_children_and_their_traffic():
     first, second = parse_sas(LISTING)
     assert (first.connection, first.number, first.state) == ("t", 3, "ESTABLISHED")

@@ -1,8 +1,13 @@
+import sys
+from pathlib import Path
+
 import pytest
 
 from rhp.lab.lab import Lab
 from rhp.lab.pair import start_pair
 from rhp.lab.topology import cable
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "ladder"))
 
 
 @pytest.fixture

@@ -5,14 +5,13 @@ import os
 import shlex
 import signal
 import subprocess
-import time
 
 import pytest
 
 from rhp.lab.lab import PREFIX
 from rhp.lab.namespace import FOLDER
 from rhp.lab.process import wait_until
-from rhp.lab.rhpnode import rhp_command
+from rhp.lab.rhpnode import READY, rhp_command
 
 pytestmark = pytest.mark.netns
 
@@ -46,6 +45,10 @@ def test_json_is_one_object_and_nothing_else(environment, tmp_path):
         assert seen[f"strongswan_{name}"] > 0
     for name in ("suite", "esp_suite", "strongswan_suite", "strongswan_esp_suite"):
         assert "gcm" in seen[name]
+    assert seen["roam_intact"] is True
+    assert seen["roamed_to"] == "192.0.2.101"
+    assert 0 < seen["roam_ms"] < 10_000
+    assert seen["roamed_strongswan_ping_ms"] > 0
     assert seen["seconds"] < 60
     assert list(tmp_path.iterdir()) == []
 
@@ -53,7 +56,17 @@ def test_json_is_one_object_and_nothing_else(environment, tmp_path):
 def test_text_shows_every_finding(environment):
     done = run_demo(environment)
     assert done.returncode == 0, done.stderr
-    for words in ("Ethernet in ESP", "established", "broadcast", "TCP", "strongSwan", "came back", "Gb/s"):
+    for words in (
+        "Ethernet in ESP",
+        "established",
+        "broadcast",
+        "TCP",
+        "strongSwan",
+        "came back",
+        "Gb/s",
+        "roams",
+        "arrived intact",
+    ):
         assert words in done.stdout
 
 
@@ -62,7 +75,8 @@ def test_interrupted_it_cleans_up(environment, tmp_path, number):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(rhp_command("demo"), env=environment, **pipes) as demo:
         wait_until(lambda: len(namespaces(tmp_path)) == 4, 20, "the demo's four namespaces")
-        time.sleep(1)
+        # Node b serves, and node a is about to.
+        wait_until(lambda: any(READY in log.read_text() for log in tmp_path.glob(f"{PREFIX}*/b/log")), 20, "node b")
         made = namespaces(tmp_path)
         demo.send_signal(number)
         _, said = demo.communicate(timeout=30)
