@@ -27,6 +27,12 @@ def write(name: str, figures: Figures) -> Path:
     return path
 
 
+def read(name: str) -> dict[str, Mapping[str, float]]:
+    """What is in bench/out/NAME.json; nothing when it is not there."""
+    path = OUT / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
 def show(path: Path) -> None:
     """Print one file as a table: a row per measure, a column per program, and rhp's ratio to each of them."""
     figures: Figures = json.loads(path.read_text())
@@ -38,7 +44,7 @@ def show(path: Path) -> None:
         table.add_column(program, justify="right")
     for measure, row in figures.items():
         table.add_row(measure, *(cell(row, program) for program in programs))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    Console(width=None if sys.stdout.isatty() else 240).print(table)
 
 
 def cell(row: Mapping[str, float], program: str) -> str:

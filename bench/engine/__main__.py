@@ -1,78 +1,46 @@
-"""`python -m bench.engine`: complete PSK handshakes per second and core, and the memory of an established IKE SA.
+"""`python -m bench.engine`: handshakes per second and core, and what ten thousand IKE SAs cost.
 
-One handshake is IKE_SA_INIT and IKE_AUTH with a first Child SA, both ends in this process on one core, with X25519 and
-AES-128-GCM. The base is what the key exchanges of a handshake alone would allow. Rates are medians of five rounds.
+One handshake is IKE_SA_INIT and IKE_AUTH with a first Child SA, with X25519 and AES-128-GCM. The engine's own figures
+are taken with both ends in this process on one core; the gateways' with a node and with strongSwan's charon as
+processes of their own, which do all that belongs to it. Rates are medians of interleaved rounds.
 """
 
-import gc
+import argparse
 import os
-from pathlib import Path
-from statistics import median
-from time import process_time
+import sys
+from collections.abc import Sequence
 
 from bench import compare
-from bench.engine.pair import Pair
-from rhp.crypto import keyexchange
+from bench.engine import first_ping, gateways, rates, scale
+from rhp.lab.errors import LabError
 
-HANDSHAKES = 400
-ROUNDS = 5
-X25519 = 31
-MEASURED_SAS = 1500
+PARTS = ("rates", "scale", "gateways", "first-ping")
 
 
-def handshakes_per_second() -> float:
-    """One round on fresh engines."""
-    pair = Pair(HANDSHAKES)
-    pair.handshake(0, 0.0)
-    gc.collect()
-    began = process_time()
-    for number in range(1, HANDSHAKES):
-        pair.handshake(number, number / 1000.0)
-    spent = process_time() - began
-    pair.check(HANDSHAKES)
-    return (HANDSHAKES - 1) / spent
-
-
-def exchanges_per_second() -> float:
-    """Both sides' key pairs and shared secrets, and nothing else."""
-    began = process_time()
-    for _ in range(HANDSHAKES):
-        one, other = keyexchange.start(X25519), keyexchange.start(X25519)
-        one.agree(other.public)
-        other.agree(one.public)
-    return HANDSHAKES / (process_time() - began)
-
-
-def kilobytes_per_sa() -> float:
-    """What the process grows by for one established IKE SA with its Child SA, on one side."""
-    pair = Pair(MEASURED_SAS + 100)
-    for number in range(100):
-        pair.handshake(number, 0.0)
-    before = resident()
-    for number in range(100, MEASURED_SAS + 100):
-        pair.handshake(number, 0.0)
-    return (resident() - before) / MEASURED_SAS / 2 / 1000.0
-
-
-def resident() -> int:
-    """The memory of this process, in octets."""
-    gc.collect()
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
-def main() -> None:
-    """Measure, write bench/out/engine.json and print it."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write bench/out/engine.json and print it; the exit status is 1 when something could not be measured."""
+    parser = argparse.ArgumentParser(prog="python -m bench.engine", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="how often the rates are measured (default 5)")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts; the others' figures are kept")
+    options = parser.parse_args(arguments)
+    figures = compare.read("engine")
+    failed = False
+    for part, measure in (("gateways", gateways.measure), ("first-ping", first_ping.measure)):
+        if part in options.only:
+            try:
+                figures.update(measure())
+            except LabError as error:
+                print(f"bench: {error}", file=sys.stderr)
+                failed = True
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    memory = kilobytes_per_sa()
-    rounds = [(handshakes_per_second(), exchanges_per_second()) for _ in range(ROUNDS)]
-    ours, base = (median(column) for column in zip(*rounds, strict=True))
-    figures = {
-        "psk_handshakes_per_core_s": {"rhp": round(ours, 1), "x25519-alone": round(base, 1)},
-        "ike_sa_kilobytes": {"rhp": round(memory, 1)},
-    }
+    if "rates" in options.only:
+        figures.update(rates.measure(options.rounds))
+    if "scale" in options.only:
+        figures.update(scale.measure())
     compare.show(compare.write("engine", figures))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

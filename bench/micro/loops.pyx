@@ -14,22 +14,10 @@ from openssl cimport *
 from rhp._fast.esp cimport *
 from rhp._fast.sa cimport *
 
-cdef extern from "<time.h>" nogil:
-    ctypedef struct timespec_t "struct timespec":
-        long tv_sec
-        long tv_nsec
-    int CLOCK_THREAD_CPUTIME_ID
-    int clock_gettime(int clock, timespec_t* time)
+from bench.micro.clock cimport now
 
 cdef enum:
     BATCH = 64
-
-
-cdef double now() noexcept nogil:
-    cdef timespec_t time
-    # The thread's own time: what other programs take from this core is not counted.
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-    return time.tv_sec * 1e9 + time.tv_nsec
 
 
 cdef const char* cipher_of(const esp_key_t* key) noexcept nogil:
