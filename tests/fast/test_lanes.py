@@ -3,6 +3,7 @@
 import os
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -23,11 +24,17 @@ def threads():
     """The processors that each running lane may use, by the name of its thread."""
     found = {}
     for task in Path("/proc/self/task").iterdir():
-        name = (task / "comm").read_text().strip()
-        if name.startswith("rhp-lane"):
-            lines = (line.split(":") for line in (task / "status").read_text().splitlines())
-            found[name] = {key: value.strip() for key, value in lines if key.startswith("Cpus")}
+        # The kernel lists a thread for a moment after it has been joined, and it may go while it is read.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            name = (task / "comm").read_text().strip()
+            if name.startswith("rhp-lane"):
+                lines = (line.split(":") for line in (task / "status").read_text().splitlines())
+                found[name] = {key: value.strip() for key, value in lines if key.startswith("Cpus")}
     return found
+
+
+def none_is_left():
+    return threads() == {}
 
 
 class Pairs:
@@ -67,6 +74,7 @@ def test_lanes_run_where_they_are_pinned():
         with pytest.raises(RuntimeError):
             plane.pin([])
         plane.stop()
+        wait_for(none_is_left)
         plane.pin([])
         plane.start()
         anywhere = {one["Cpus_allowed_list"] for one in threads().values()}
@@ -90,7 +98,7 @@ def test_a_processor_that_is_not_there_is_told_at_the_start():
         plane.pin([0, 1023])
         with pytest.raises(OSError, match="Invalid argument"):
             plane.start()
-        assert threads() == {}
+        wait_for(none_is_left)
         assert not plane.running
 
 
