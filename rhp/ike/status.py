@@ -10,6 +10,7 @@ from rhp.ike.effects import Carrier
 from rhp.ike.events import Role
 from rhp.ike.ike_sa import IkeSa
 from rhp.ike.path import IpAddress, Path
+from rhp.wire.iana import ExchangeType
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector
 
@@ -98,12 +99,20 @@ def of(sa: IkeSa) -> IkeStatus:
         rekey_at=sa.rekey_at,
         expires_at=sa.expires_at,
         reauth_at=sa.reauth_at,
-        asks=sa.turn.exchange.name if sa.turn is not None else None,
+        asks=_exchange(sa.turn.exchange) if sa.turn is not None else None,
         last_seen=sa.last_seen,
         children=tuple(_child(child) for child in renewal.remaining(sa)),
         assigned=sa.assigned,
         leased=tuple(lease.address for lease in sa.leases),
     )
+
+
+def _exchange(number: int) -> str:
+    """The exchange's name, or its number where an extension made it up."""
+    try:
+        return ExchangeType(number).name
+    except ValueError:
+        return str(number)
 
 
 def _child(child: ChildSa) -> ChildStatus:
