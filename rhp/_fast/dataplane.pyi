@@ -52,8 +52,9 @@ class DataPlane:
         """`spare` lanes have their memory, know what the others know, and rest until `add_lane`.
 
         `steering` says which lane gets a frame from the TAP: that of its flow, or that of the station it goes to;
-        OSError from `attach_tap` when the system does not allow it; with one lane there is nothing to steer.
+        the TAP comes with what that takes of the kernel (rhp.guard.steering).
         """
+
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

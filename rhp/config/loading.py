@@ -6,7 +6,7 @@ Every step but the first goes on after a mistake, so that one run shows all of t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,8 @@ from rhp.config.errors import ConfigError, Problem
 from rhp.config.lines import key_lines
 from rhp.config.reading import Findings, read
 from rhp.config.tomlfile import TomlFileError, read_toml
-from rhp.config.translate import to_engine, to_policy, to_settings
+from rhp.config.translate import to_engine, to_identities, to_policy, to_settings
+from rhp.guard.brief import Identities
 from rhp.guard.policy import GuardPolicy
 from rhp.ike.config import EngineConfig
 from rhp.node.settings import NodeSettings
@@ -31,6 +32,7 @@ class Loaded:
     settings: NodeSettings
     engine: EngineConfig
     policy: GuardPolicy
+    identities: Identities = field(default_factory=Identities)
     warnings: tuple[Problem, ...] = ()
 
 
@@ -50,6 +52,7 @@ def load(file: Path, now: datetime | None = None) -> Loaded:
         settings=to_settings(configuration, file.parent),
         engine=to_engine(configuration, chains),
         policy=to_policy(configuration, file.parent),
+        identities=to_identities(configuration),
         warnings=tuple(problems),
     )
 

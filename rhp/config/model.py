@@ -38,6 +38,7 @@ QueueLength = Annotated[int, PlainValidator(values.whole(16, 10000, "a length of
 Segments = Annotated[int, PlainValidator(values.whole(1, 65535, "a number of segments"))]
 Mss = Annotated[int | Literal["auto", False], PlainValidator(values.whole(216, 65455, "an MSS", "auto", False))]
 Window = Annotated[int, PlainValidator(values.whole(32, 4096, "a replay window"))]
+Account = Annotated[str, PlainValidator(values.account)]
 LogLevel = Annotated[str, PlainValidator(values.log_level)]
 Mac = Annotated[bytes, PlainValidator(values.mac)]
 PpkId = Annotated[str, PlainValidator(values.ppk_id)]
@@ -84,6 +85,10 @@ class Node(Table):
     state_dir: Folder = DEFAULT_STATE_DIR
     run_dir: RunFolder = DEFAULT_RUN_DIR
     log_level: LogLevel = "info"
+    # Users of their own, so that the process that talks to the world can touch neither the keys nor the machine.
+    user: Account = "rhp"
+    group: Account = "rhp"
+    guard_user: Account = "rhp-guard"
     # None, although some may be installed: each takes part in the protocol of a privileged process.
     extensions: Texts = Field(default_factory=list)
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from rhp.config.checks import auth_methods, starts
 from rhp.config.credentials import Chains
 from rhp.config.model import Child, Configuration, Connection, Interface, Pool
+from rhp.config.reach import reach
 from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
+from rhp.guard.brief import Identities
 from rhp.guard.policy import GuardPolicy, PpkSecret, PrivateKey, PskSecret
 from rhp.guard.secrets import decode_psk
 from rhp.ike.config import AuthKind, ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, Ppk, RemoteAuth
@@ -18,6 +20,7 @@ from rhp.realm.pool import PoolConfig
 
 DEFAULT_CHILD = "ethernet"
 _OVER_SHARE = 10
+_MOST_LANES = 127
 
 
 def to_settings(configuration: Configuration, folder: Path) -> NodeSettings:
@@ -95,8 +98,25 @@ def to_policy(configuration: Configuration, folder: Path) -> GuardPolicy:
         interfaces=(configuration.interface.name,),
         bridges=(bridge,) if bridge else (),
         assigned=any(connection.request_addresses for connection in configuration.connections.values()),
-        state_dir=str(folder / configuration.node.state_dir),
+        # Beside the node's folder and not in it, for what stands there decides what becomes of resolv.conf.
+        state_dir=str(guard_folder(folder / configuration.node.state_dir)),
+        addresses=tuple(map(str, configuration.interface.addresses)),
+        ports=(configuration.node.port, configuration.node.natt_port),
+        reach=reach(configuration),
+        lanes=_MOST_LANES,
+        by_station=configuration.node.steering == "station",
     )
+
+
+def to_identities(configuration: Configuration) -> Identities:
+    """Whom the two processes run as."""
+    node = configuration.node
+    return Identities(node.user, node.group, node.guard_user)
+
+
+def guard_folder(state_dir: Path) -> Path:
+    """The guard's folder that goes with a node's."""
+    return state_dir.with_name(f"{state_dir.name}-guard")
 
 
 def _psk(name: str, connection: Connection, folder: Path) -> PskSecret:

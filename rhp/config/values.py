@@ -25,6 +25,7 @@ _DURATION = re.compile(r"(\d{1,9})\s*([smhd]?)")
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 _DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,14}")
+_ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _LONGEST_SOCKET = 107
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
@@ -168,6 +169,16 @@ def ppk_id(value: object) -> str:
     if not written.isascii() or not written.isprintable() or len(written) > 255:
         raise ValueError("this cannot name a key; write up to 255 printable ASCII characters, the same at both ends")
     return written
+
+
+def account(value: object) -> str:
+    """Read the name of a user or a group of this machine; root is none of those that fit."""
+    name = text(value)
+    if not _ACCOUNT.fullmatch(name):
+        raise ValueError(f'"{name}" is not the name of a user or a group; write one like "rhp"')
+    if name == "root":
+        raise ValueError("the processes of a node give up being root; write a user of their own")
+    return name
 
 
 def log_level(value: object) -> str:

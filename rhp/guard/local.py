@@ -1,10 +1,21 @@
-"""The guard in this process: secrets and network administration behind the same questions as the process to come."""
+"""The guard's work in one process: secrets and network administration behind the questions of `rhp.guard.protocol`."""
 
 from __future__ import annotations
 
+from typing import cast
+
 from rhp.guard.network import NetworkAdministration
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Answer, CheckPsk, FingerprintSecrets, MixPpk, ProvePsk, Question, SignOctets
+from rhp.guard.protocol import (
+    Answer,
+    CheckPsk,
+    FingerprintSecrets,
+    MixPpk,
+    NetworkQuestion,
+    ProvePsk,
+    Question,
+    SignOctets,
+)
 from rhp.guard.secrets import SecretStore
 
 
@@ -20,6 +31,13 @@ class LocalGuard:
 
     async def ask(self, question: Question) -> Answer:
         """Answer one question; `Refused` for what cannot be or may not be."""
+        answer = self.secret(question)
+        if answer is None:
+            answer = await self._network.answer(cast("NetworkQuestion", question))
+        return answer
+
+    def secret(self, question: Question) -> Answer | None:
+        """The answer to a question about secrets, which takes no waiting; None for one about the network."""
         match question:
             case SignOctets():
                 return self._secrets.sign(question)
@@ -31,8 +49,7 @@ class LocalGuard:
                 return self._secrets.mix(question)
             case FingerprintSecrets():
                 return self._secrets.fingerprint(question)
-            case _:
-                return await self._network.answer(question)
+        return None
 
     def update(self, policy: GuardPolicy) -> None:
         """Take over another policy's secrets and names; raises `SecretsError` and changes nothing when one is wrong."""

@@ -67,6 +67,8 @@ class NetworkAdministration:
                 self._require_ours(name)
                 await self._recover()
                 opened = open_tap(name, queues, offload=offload)
+                if self.policy.by_station:
+                    _steer(opened.fds)
                 self._links.created(name)
                 self._taps[name] = opened.offloads
                 return Descriptors(opened.fds, opened.offloads)
@@ -145,6 +147,18 @@ class NetworkAdministration:
         self._shared_ports.clear()
         problems = await self._undo.run()
         return Refused("; ".join(problems)) if problems else Done()
+
+
+def _steer(queues: tuple[int, ...]) -> None:
+    """OSError where the machine does not allow it; then the interface goes with its queues."""
+    from rhp.guard.steering import by_station
+
+    try:
+        by_station(queues[0])
+    except OSError as error:
+        for queue in queues:
+            os.close(queue)
+        raise OSError(error.errno, f"frames cannot be shared out by station: {error.strerror}") from None
 
 
 def _checked(family: int) -> int:

@@ -54,7 +54,12 @@ class GuardPolicy:
     """Everything the guard allows; `bridges` are the bridges that an interface of ours may join.
 
     `assigned` allows addresses and name servers that a peer assigned to us; the original of `resolv_conf`, where that
-    is written, is kept in the folder `state_dir` meanwhile. `resolved` is there while systemd-resolved runs.
+    is written, is kept in the folder `state_dir` meanwhile, which nobody else may write to. `resolved` is there while
+    systemd-resolved runs.
+
+    `addresses` are those that an interface of ours gets from the configuration, `ports` the UDP ports, and `reach` the
+    networks that routes may lead into, or into a part of; None is any. `lanes` is how many there may ever be.
+    `by_station` has the frames to one station keep to one queue of the TAP.
     """
 
     psks: tuple[PskSecret, ...] = ()
@@ -66,3 +71,8 @@ class GuardPolicy:
     resolv_conf: str = "/etc/resolv.conf"
     resolved: str = "/run/systemd/resolve"
     state_dir: str = "/var/lib/rhp"
+    addresses: tuple[str, ...] | None = None
+    ports: tuple[int, ...] | None = None
+    reach: tuple[str, ...] | None = None
+    lanes: int = 64
+    by_station: bool = False

@@ -34,6 +34,13 @@ class Background:
         return self._process.pid
 
     @property
+    def children(self) -> list[int]:
+        """The process ids of the processes that it has started and that still run."""
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return [int(word) for word in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]
+        return []
+
+    @property
     def status(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
         return self._process.poll()
@@ -84,12 +91,16 @@ class Background:
         return self._process.wait()
 
     def resident_bytes(self) -> int:
-        """The memory it holds in RAM (VmRSS), in bytes; 0 once it has ended."""
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
-                if line.startswith("VmRSS:"):
-                    return int(line.split()[1]) * 1024
-        return 0
+        """The memory that it and its children hold in RAM (VmRSS), in bytes; 0 once it has ended."""
+        return sum(_resident_bytes(pid) for pid in (self.pid, *self.children))
+
+
+def _resident_bytes(pid: int) -> int:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def wait_until(condition: Callable[[], object], timeout: float, what: str, every: float = 0.05) -> None:

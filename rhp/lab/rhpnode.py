@@ -1,6 +1,12 @@
-"""An rhp node in a namespace: its file written, `rhp up` running, watched and steered through its control socket."""
+"""An rhp node in a namespace: its file written, `rhp up` running, watched and steered through its control socket.
 
+It is two processes, the guard and its child, the node in the narrow sense; both write to one log.
+"""
+
+import contextlib
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -60,8 +66,25 @@ class RhpNode:
         """End it by its own id, so that it says DELETE to its peers. Safe to call twice."""
         self.process.stop()
 
+    @property
+    def pid(self) -> int:
+        """The process that talks to the world; `process` is its parent, the guard. Raises `LabError` without one."""
+        children = self.process.children
+        if len(children) != 1:
+            raise LabError(f"the guard has {len(children)} children\n{self.process.tail(20)}")
+        return children[0]
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the process that talks to the world."""
+        os.kill(self.pid, number)
+
     def kill(self) -> None:
-        """End it without any farewell."""
+        """End both processes without any farewell, as a power cut does."""
+        # One that sees the other die would begin to put things in order.
+        self.process.send(signal.SIGSTOP)
+        for pid in self.process.children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.kill()
 
     def down(self) -> str:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from rhp.node.errors import StartError
+from rhp.node.paths import CONTROL_SOCKET
 
 _NET_BIND_SERVICE, _NET_ADMIN = 10, 12
 _LOWEST_FREE_PORT = 1024
 _TUN = Path("/dev/net/tun")
 _STATUS = Path("/proc/self/status")
 LOCK_FILE = "rhp.lock"
+ENDING_SECONDS = 4.0
+"""How long a start waits for a node that still says farewell to its peers."""
 
 
 def check_privilege(status: Path = _STATUS) -> None:
@@ -54,6 +59,11 @@ class RunFolder:
         self._fd = -1
         self._made: list[Path] = []
 
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock; a process that has a copy of it holds it too."""
+        return self._fd
+
     def __enter__(self) -> Self:
         try:
             self._made = [one for one in (self._folder, *self._folder.parents) if not one.exists()]
@@ -87,13 +97,32 @@ class RunFolder:
         while True:
             fd = os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._lock(fd)
                 if self._file.exists() and os.path.samestat(os.fstat(fd), self._file.stat()):
                     return fd
             except BaseException:
                 os.close(fd)
                 raise
             os.close(fd)
+
+    def _lock(self, fd: int) -> None:
+        """Take the lock; from a node that is about to end, within a moment. BlockingIOError."""
+        deadline = time.monotonic() + ENDING_SECONDS
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                if self._answers() or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        """Whether a node serves there, and so has no mind to end."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
+            probe.connect(str(self._folder / CONTROL_SOCKET))
+            return True
+        return False
 
     def _holder(self) -> str:
         try:

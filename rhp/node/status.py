@@ -70,6 +70,7 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
         "version": program_version(),
         "openssl": openssl_version(),
         "pid": os.getpid(),
+        "guard_pid": os.getppid(),
         "state": state,
         "uptime_s": round(uptime, 1),
         "interface": sources.tap.picture(),

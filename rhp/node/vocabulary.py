@@ -95,6 +95,18 @@ EVENTS: dict[str, Word] = {
     "tap lost": Word(_ERROR, "The network interface vanished under the node; tunnels stay up."),
     "tap restored": Word(_INFO, "The network interface has been made again."),
     "tap restore failed": Word(_ERROR, "The network interface could not be made again; the next try is in retry_in."),
+    "node died": Word(
+        _ERROR, "The node ended by itself or was killed; the guard has taken everything back and ends too."
+    ),
+    "node given up": Word(_ERROR, "The guard ends a node that does not speak as one does; reason says how it spoke."),
+    "guard refused": Word(
+        _WARNING,
+        "The node asked for what no sound node asks; command is the question, detail says what was wrong with it.",
+        by_stranger=True,
+    ),
+    "guard malformed": Word(
+        _WARNING, "The node sent the guard something that is no question; reason says what.", by_stranger=True
+    ),
     "lines suppressed": Word(_WARNING, "Lines that strangers caused were left out; suppressed counts them."),
     "command": Word(_INFO, "Someone with access to the control socket asked for something."),
 }
@@ -128,7 +140,7 @@ FIELDS: dict[str, str] = {
     "domains": "the names that they are asked for; none means all",
     "retry_in": "seconds until the next try",
     "established_ms": "milliseconds from the first IKE message to the first installed Child SA",
-    "command": "the control command",
+    "command": "the control command, or the question put to the guard",
     "lane": "the number of a data plane thread; of a Child SA, the only one that sends on it",
     "errno": "the system's name of an error",
     "suppressed": "how many lines were left out",

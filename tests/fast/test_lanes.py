@@ -188,15 +188,6 @@ def test_an_unknown_steering(name):
         DataPlane(2, name)
 
 
-def test_what_is_no_tap_cannot_be_steered_by_station():
-    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with one, other:
-        with DataPlane(2, "station") as plane, pytest.raises(OSError, match=r"[Ii]nappropriate|ioctl|[Ii]nvalid"):
-            plane.attach_tap(0, one.fileno(), mac(7))
-        with DataPlane(1, "station") as plane:
-            plane.attach_tap(0, one.fileno(), mac(7))
-
-
 class Grown(Rig):
     """One lane at work, with a socket and a queue ready for a second one."""
 

@@ -55,14 +55,14 @@ def batch(nodes, taps, frames):
     """
     near, far = taps
     before, sealed = dataplane(nodes.b), dataplane(nodes.a)["esp-packets-out"] + len(frames)
-    nodes.b.process.send(signal.SIGSTOP)
+    nodes.b.send(signal.SIGSTOP)
     try:
         for frame in frames:
             near.send(frame)
         wait_until(lambda: dataplane(nodes.a)["esp-packets-out"] >= sealed, 5, "node a sending all of them", 0.02)
         settled(lambda: dataplane(nodes.a)["esp-packets-out"], quiet=0.06)
     finally:
-        nodes.b.process.send(signal.SIGCONT)
+        nodes.b.send(signal.SIGCONT)
     # On a busy machine node b may need its time: first it comes to rest, then its host's socket is emptied.
     counted = settled(lambda: since(before, nodes.b), quiet=0.4)
     seen = []

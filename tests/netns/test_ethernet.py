@@ -154,7 +154,7 @@ def test_short_and_odd_frames_do_no_harm(pair, taps):
 def test_status_tells_the_truth(pair):
     for node, peer in ((pair.a, IDENTITIES[1]), (pair.b, IDENTITIES[0])):
         report = node.status()
-        assert report["pid"] == node.process.pid
+        assert (report["guard_pid"], report["pid"]) == (node.process.pid, node.pid)
         assert report["interface"]["name"] == TAP
         entry = node.connection(CONNECTION)
         assert (entry["state"], entry["peer"]) == ("established", peer)

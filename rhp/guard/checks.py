@@ -1,0 +1,154 @@
+"""What the guard looks at before it does anything for another process: is this a question that a sound node asks?
+
+The rooms behind it refuse what the machine does not allow, and what the policy says of interfaces, bridges and assigned
+addresses. Here stands what only matters once the asker may be somebody else's: how long things are, what is signed, and
+which addresses, ports and routes the configuration knows of. Whatever fails here a sound node never asks.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_interface, ip_network
+
+from rhp.guard import shape
+from rhp.guard.policy import GuardPolicy
+from rhp.guard.protocol import (
+    AddRoute,
+    AddTapQueue,
+    CaptureTraffic,
+    CheckPsk,
+    ConfigureLink,
+    FingerprintSecrets,
+    IdentityPair,
+    MixPpk,
+    OpenTap,
+    OpenUdp,
+    ProvePsk,
+    Question,
+    SetDns,
+    SignOctets,
+)
+
+ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # What a gateway listens to.
+_LONGEST_TEXT = 256
+_LONGEST_ID = 4096
+_LONGEST_PROOF = 1024
+_MOST_HASHES = 64
+_MOST_NAMES = 256
+_MAC_OCTETS = 6
+_LARGEST_MTU = 65535
+_LARGEST_ID_TYPE = 255
+
+
+class Forbidden(Exception):
+    """The question may not be asked; the message is one sentence without a secret in it."""
+
+
+class Checks:
+    """The policy, as questions are held against it."""
+
+    def __init__(self, policy: GuardPolicy) -> None:
+        self._proving = frozenset(item.connection for item in policy.psks)
+        self._signing = frozenset(item.connection for item in policy.keys)
+        self._mixing = frozenset((item.connection, item.ppk_id) for item in policy.ppks)
+        self._addresses = None if policy.addresses is None else frozenset(map(ip_interface, policy.addresses))
+        self._ports = policy.ports
+        self._reach = None if policy.reach is None else [ip_network(one) for one in policy.reach]
+        self._lanes = policy.lanes
+
+    def check(self, question: Question) -> None:
+        """Raise `Forbidden` for a question that no sound node asks."""
+        match question:
+            case SignOctets():
+                self._sign(question)
+            case ProvePsk() | CheckPsk():
+                self._prove(question)
+            case MixPpk():
+                self._mix(question)
+            case FingerprintSecrets(connection):
+                _text(connection)
+            case OpenTap(name, queues):
+                _text(name)
+                _require(1 <= queues <= self._lanes, "more queues than there may be lanes")
+            case AddTapQueue(name):
+                _text(name)
+            case OpenUdp(address, port):
+                _require(address in ANY_ADDRESS, "a socket at one address")
+                _require(self._ports is None or port in self._ports, "a port that is not in the configuration")
+            case ConfigureLink():
+                self._link(question)
+            case AddRoute():
+                self._route(question)
+            case CaptureTraffic(outers=outers):
+                _require(len(outers) <= _MOST_NAMES, "traffic to too many peers")
+            case SetDns(_, servers, domains):
+                _require(len(servers) <= _MOST_NAMES and len(domains) <= _MOST_NAMES, "too many name servers")
+
+    def _sign(self, question: SignOctets) -> None:
+        _require(question.connection in self._signing, "a signature for a connection that has no private key")
+        hashes = question.peer_hashes or frozenset()
+        _require(len(hashes) <= _MOST_HASHES, "a signature with too many hashes")
+        _looks_like_auth(question.octets)
+
+    def _prove(self, question: ProvePsk | CheckPsk) -> None:
+        _require(question.connection in self._proving, "a proof for a connection that has no pre-shared key")
+        _identity(question.local_id)
+        _identity(question.remote_id)
+        if isinstance(question, CheckPsk):
+            _require(len(question.auth_data) <= _LONGEST_PROOF, "to compare something that is no proof")
+        _require(question.prf_id in shape.PRF_OCTETS, "a proof by an unknown function")
+        _looks_like_auth(question.octets, question.prf_id)
+
+    def _mix(self, question: MixPpk) -> None:
+        known = (question.connection, question.ppk_id) in self._mixing
+        _require(known, "a post-quantum preshared key that is not in the configuration")
+        octets = shape.PRF_OCTETS.get(question.prf_id, 0)
+        keys = (question.sk_d, question.sk_pi, question.sk_pr)
+        _require(all(len(key) == octets for key in keys), "to mix something that is no key of an IKE SA")
+
+    def _link(self, question: ConfigureLink) -> None:
+        _require(question.mtu is None or 0 < question.mtu <= _LARGEST_MTU, "an impossible MTU")
+        _require(question.mac is None or len(question.mac) == _MAC_OCTETS, "an impossible MAC address")
+        if self._addresses is not None:
+            given = frozenset(map(_interface, question.addresses))
+            _require(given <= self._addresses, "an address that is not in the configuration")
+
+    def _route(self, question: AddRoute) -> None:
+        if self._reach is None:
+            return
+        try:
+            wanted = ip_network(question.destination)
+        except ValueError:
+            raise Forbidden("the node asked for a route to what is no network") from None
+        for one in self._reach:
+            # Only networks of one version can be compared.
+            inside = wanted.version == one.version and wanted.network_address in one
+            if inside and wanted.prefixlen >= one.prefixlen:
+                return
+        raise Forbidden("the node asked for a route to what is not in the configuration")
+
+
+def _looks_like_auth(octets: bytes, prf_id: int | None = None) -> None:
+    fault = shape.fault(octets, prf_id)
+    if fault is not None:
+        raise Forbidden(f"the node asked for a proof of octets that no AUTH payload covers: {fault}")
+
+
+def _identity(pair: IdentityPair) -> None:
+    number, data = pair
+    _require(0 <= number <= _LARGEST_ID_TYPE and len(data) <= _LONGEST_ID, "a proof for an impossible identity")
+
+
+def _interface(text: str) -> object:
+    try:
+        return ip_interface(text)
+    except ValueError:
+        raise Forbidden("the node asked for an address that is none") from None
+
+
+def _text(text: str) -> None:
+    _require(len(text) <= _LONGEST_TEXT, "something with too long a name")
+
+
+def _require(fine: bool, what: str) -> None:
+    if not fine:
+        raise Forbidden(f"the node asked for {what}")

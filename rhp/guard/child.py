@@ -1,0 +1,83 @@
+"""The node's process, as the guard has it: started, told who to be, watched, and ended when it does not end itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from contextlib import suppress
+
+from rhp.guard.channel import Channel, pair
+from rhp.guard.kinds import Start
+from rhp.guard.messages import build_note
+from rhp.guard.reading import PYTHON
+
+MODULE = "rhp.node.process"
+_SEALS = 0x0F  # F_SEAL_SEAL, _SHRINK, _GROW and _WRITE of linux/fcntl.h.
+_F_ADD_SEALS = 1033
+
+
+class Child:
+    """Starts the node at once: it loads its code while the configuration is read, and waits for `begin`."""
+
+    def __init__(self) -> None:
+        ours, theirs = pair()
+        try:
+            command = [*PYTHON, MODULE, str(theirs.fileno())]
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        self.channel = Channel(ours, self._process.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its process id; it stays ours until `wait` or `end` has collected it."""
+        return self._process.pid
+
+    def begin(self, start: Start, share: bytes, kept: Sequence[int]) -> None:
+        """Tell it who to be and what to serve; `kept` are descriptors that live as long as it does."""
+        memory = os.memfd_create("rhp-configuration", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        try:
+            with os.fdopen(os.dup(memory), "wb") as file:
+                file.write(share)
+            _seal(memory)
+            self.channel.send(build_note(start), (memory, *kept))
+        finally:
+            os.close(memory)
+
+    async def wait(self) -> int:
+        """Wait for its end and return its status, negative for a signal."""
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+        watched = os.pidfd_open(self.pid)
+        try:
+            loop.add_reader(watched, ended.set_result, None)
+            await ended
+        finally:
+            loop.remove_reader(watched)
+            os.close(watched)
+        return self._process.wait()
+
+    def kill(self) -> None:
+        """End it at once, where it has not ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def end(self) -> None:
+        """End it at once and collect it. Safe twice."""
+        if self._process.returncode is None:
+            self.kill()
+            self._process.wait()
+        self.channel.close()
+
+
+def _seal(memory: int) -> None:
+    """Nobody changes it any more, and so nobody can change it while it is read."""
+    import fcntl
+
+    fcntl.fcntl(memory, _F_ADD_SEALS, _SEALS)

@@ -1,0 +1,68 @@
+"""The kinds of message between guard and node, by their number. A number once given is never given to another kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rhp.guard import protocol
+
+VERSION = 1
+"""The version of this protocol; both processes are of one installation, so another version is a broken one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The guard to the node, first of all: who it is to be. Its configuration comes as a descriptor beside it.
+
+    `user`, `group` are the ids to run as; `folders` may be written to; `files` read, with all that is in them.
+    """
+
+    user: int
+    group: int
+    folders: tuple[str, ...]
+    files: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """The guard to the node: take leave of your peers and end; `why` is a word for the log."""
+
+    why: str
+
+
+Note = Start | Stop
+
+QUESTIONS: dict[int, type] = {
+    1: protocol.SignOctets,
+    2: protocol.ProvePsk,
+    3: protocol.CheckPsk,
+    4: protocol.MixPpk,
+    5: protocol.FingerprintSecrets,
+    16: protocol.OpenTap,
+    17: protocol.AddTapQueue,
+    18: protocol.OpenUdp,
+    19: protocol.OpenRawEsp,
+    20: protocol.OpenIcmp,
+    21: protocol.ConfigureLink,
+    22: protocol.AddRoute,
+    23: protocol.RemoveRoute,
+    24: protocol.AddAddress,
+    25: protocol.RemoveAddress,
+    26: protocol.SetDns,
+    27: protocol.ClearDns,
+    28: protocol.CaptureTraffic,
+    29: protocol.ReleaseTraffic,
+    30: protocol.ReleaseAll,
+}
+
+ANSWERS: dict[int, type] = {
+    128: protocol.AuthData,
+    129: protocol.Accepted,
+    130: protocol.PpkKeys,
+    131: protocol.Fingerprint,
+    144: protocol.Descriptors,
+    145: protocol.Done,
+    146: protocol.Refused,
+}
+
+NOTES: dict[int, type] = {192: Start, 193: Stop}

@@ -1,0 +1,120 @@
+"""The guard's process: what is read, opened and given up in which order, and what becomes of the rest when one dies.
+
+It begins as root. The node is started and loads its code; meanwhile a process of its own reads the configuration and
+ends. Then: secrets, folders, the run folder's lock; the node is told what to serve; the guard gives up being root; and
+answers questions until the node has ended. Whatever way it ends, what the guard has changed on the machine is taken
+back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from pathlib import Path
+
+from rhp.guard import exits
+from rhp.guard.brief import Brief, Mistaken, Outcome
+from rhp.guard.child import Child
+from rhp.guard.kinds import Start, Stop
+from rhp.guard.local import LocalGuard
+from rhp.guard.protocol import Refused, ReleaseAll
+from rhp.guard.reading import read_configuration
+from rhp.guard.secrets import SecretsError
+from rhp.guard.service import Service
+from rhp.node.errors import StartError
+from rhp.node.log import EventLog, set_up
+from rhp.node.preflight import RunFolder, check_machine, check_privilege
+
+PATIENCE = 10.0
+"""Seconds that a node has to end in once it should."""
+
+
+def run(config_file: Path) -> int | Mistaken:
+    """Run guard and node until both have ended; the exit status, or what is wrong with the configuration.
+
+    Raises `StartError`.
+    """
+    check_privilege()
+    child = Child()
+    try:
+        outcome: Outcome = read_configuration(config_file)
+        if isinstance(outcome, Mistaken):
+            return outcome
+        return _run(child, outcome.guard, outcome.node)
+    finally:
+        child.end()
+
+
+def _run(child: Child, brief: Brief, share: bytes) -> int:
+    set_up(brief.log_level)
+    log = EventLog(time.monotonic)
+    check_machine(brief.lowest_port)
+    for warned in brief.warnings:
+        log.write("configuration warning", place=warned.place, detail=warned.detail)
+    try:
+        guard = LocalGuard(brief.policy)
+    except SecretsError as error:
+        raise StartError("; ".join(error.problems)) from None
+    with RunFolder(Path(brief.run_dir)) as folder:
+        start = Start(os.getuid(), os.getgid(), (brief.run_dir, brief.state_dir))
+        child.begin(start, share, (folder.lock,))
+        return asyncio.run(_serve(child, guard, brief, log))
+
+
+async def _serve(child: Child, guard: LocalGuard, brief: Brief, log: EventLog) -> int:
+    return await Guardian(child, guard, brief, log).serve()
+
+
+class Guardian:
+    """Serves one node until it has ended, and takes back what was done for it."""
+
+    def __init__(self, child: Child, guard: LocalGuard, brief: Brief, log: EventLog) -> None:
+        self._child = child
+        self._guard = guard
+        self._log = log
+        self._service = Service(child.channel, guard, brief.policy, log, self._hung_up)
+        self._loop = asyncio.get_running_loop()
+        self._deadline: asyncio.TimerHandle | None = None
+        self._stopping = False
+
+    async def serve(self) -> int:
+        """Answer until the node has ended; the exit status."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        self._service.start()
+        status = await self._child.wait()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        await self._service.close()
+        answer = await self._guard.ask(ReleaseAll())
+        if isinstance(answer, Refused):
+            self._log.write("shutdown incomplete", reason="release", detail=answer.reason)
+        return self._judge(status)
+
+    def _stop(self, why: str) -> None:
+        self._stopping = True
+        self._service.tell(Stop(why))
+        self._expect_end()
+
+    def _hung_up(self, why: str) -> None:
+        """The node closed its end, or is not to be listened to any more."""
+        if why == "gone":
+            self._expect_end()
+        else:
+            self._log.write("node given up", reason=why)
+            self._child.kill()
+
+    def _expect_end(self) -> None:
+        if self._deadline is None:
+            self._deadline = self._loop.call_later(PATIENCE, self._child.kill)
+
+    def _judge(self, status: int) -> int:
+        if status == exits.DONE:
+            return exits.DONE
+        if status == exits.NOT_STARTED:
+            return exits.NOT_STARTED  # It said why.
+        why = f"it was ended by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
+        self._log.write("node died", pid=self._child.pid, detail=f"{why}; everything it had has been taken back")
+        return exits.NODE_DIED

@@ -1,0 +1,91 @@
+"""`python -m rhp.node.process FD`: the node, as the guard starts it; FD is its end of the line to the guard.
+
+It begins with all that it will ever give up: it loads its code, hears from the guard who it is to be and what it
+serves, and then drops every privilege before the first packet is read. From there on it asks the guard for whatever
+takes a secret or a privilege.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import signal
+import socket
+import sys
+from contextlib import closing
+from typing import NoReturn
+
+from rhp.config.nodeshare import NodeShare, read_share
+from rhp.guard import exits
+from rhp.guard.channel import Channel, Received
+from rhp.guard.kinds import Start
+from rhp.guard.messages import parse_told
+from rhp.guard.remote import RemoteGuard
+from rhp.node import preload
+from rhp.node.daemon import Node
+from rhp.node.errors import StartError
+from rhp.node.log import set_up
+
+
+def main() -> None:
+    """Serve until the guard, a signal or a command ends it; the exit status is one of `rhp.guard.exits`."""
+    # Until it serves there is nobody to say farewell to; the guard, which the terminal tells as well, ends it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = Channel(socket.socket(fileno=int(sys.argv[1])), os.getppid())
+    preload.everything()
+    first = channel.receive()
+    if first is None:
+        sys.exit(exits.NOT_STARTED)  # The guard has said why.
+    _, start = parse_told(first.octets, first.fds)
+    if not isinstance(start, Start):
+        raise SystemExit(f"rhp: the guard began with {type(start).__name__}")
+    share = _share(first)
+    set_up(share.settings.log_level)
+    try:
+        gone = asyncio.run(_serve(share, channel))
+    except StartError as error:
+        _fail(str(error))
+    sys.exit(exits.GUARD_DIED if gone else exits.DONE)
+
+
+def _share(first: Received) -> NodeShare:
+    """Our share of the configuration, out of the first of the descriptors. The others live as long as we do."""
+    fd = first.fds[0]
+    try:
+        size = os.fstat(fd).st_size
+        with closing(mmap.mmap(fd, size, prot=mmap.PROT_READ)) as pages:
+            return read_share(pages[:])
+    finally:
+        os.close(fd)
+
+
+async def _serve(share: NodeShare, channel: Channel) -> bool:
+    """Whether it ended because the guard is gone. Raises `StartError`."""
+    guard = RemoteGuard(channel)
+    gone = False
+
+    def lost() -> None:
+        nonlocal gone
+        gone = True
+        node.stop("guard-gone")
+
+    node = Node(share.settings, share.engine, guard)
+    guard.stopped, guard.lost = node.stop, lost
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, node.stop, signal.Signals(number).name)
+    try:
+        await node.serve()
+    finally:
+        guard.close()
+    return gone
+
+
+def _fail(sentence: str) -> NoReturn:
+    print(f"rhp: {sentence}", file=sys.stderr)
+    sys.exit(exits.NOT_STARTED)
+
+
+if __name__ == "__main__":
+    main()
