@@ -9,18 +9,20 @@ back.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import time
+from importlib import import_module
 from pathlib import Path
 
-from rhp.guard import exits
+from rhp.guard import exits, folders
 from rhp.guard.brief import Brief, Mistaken, Outcome
 from rhp.guard.child import Child
 from rhp.guard.kinds import Start, Stop
 from rhp.guard.local import LocalGuard
 from rhp.guard.protocol import Refused, ReleaseAll
 from rhp.guard.reading import read_configuration
+from rhp.guard.sandbox import guard as sandbox
+from rhp.guard.sandbox.accounts import find
 from rhp.guard.secrets import SecretsError
 from rhp.guard.service import Service
 from rhp.node.errors import StartError
@@ -57,14 +59,27 @@ def _run(child: Child, brief: Brief, share: bytes) -> int:
         guard = LocalGuard(brief.policy)
     except SecretsError as error:
         raise StartError("; ".join(error.problems)) from None
+    accounts = find(brief.identities)
     with RunFolder(Path(brief.run_dir)) as folder:
-        start = Start(os.getuid(), os.getgid(), (brief.run_dir, brief.state_dir))
+        folders.prepare(brief, accounts)
+        start = Start(accounts.user, accounts.group, (brief.run_dir, brief.state_dir))
         child.begin(start, share, (folder.lock,))
+        preload()
+        try:
+            sandbox.enter(accounts, brief.policy)
+        except OSError as error:
+            raise StartError(f"the guard cannot give up being root: {error.strerror or error}") from None
         return asyncio.run(_serve(child, guard, brief, log))
 
 
 async def _serve(child: Child, guard: LocalGuard, brief: Brief, log: EventLog) -> int:
     return await Guardian(child, guard, brief, log).serve()
+
+
+def preload() -> None:
+    """Import what is otherwise imported when it is needed: later this may be a user that cannot read the files."""
+    for name in ("pyroute2", "pytun", "rhp.guard.steering"):
+        import_module(name)
 
 
 class Guardian:

@@ -88,6 +88,8 @@ def _replace(path: Path, text: str, mode: int) -> None:
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(octets)
+            with suppress(PermissionError):
+                os.fchown(fd, 0, 0)  # The guard is somebody else; a file of this machine's stays root's.
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)

@@ -113,7 +113,8 @@ def _take_folder() -> tuple[str, Path, int]:
         identifier = secrets.token_hex(3)
         folder = Path(tempfile.gettempdir()) / f"{PREFIX}{identifier}"
         with contextlib.suppress(FileExistsError, FileNotFoundError, BlockingIOError):
-            folder.mkdir(mode=0o700)
+            # Nodes reach their own folders in it, as users of their own, and list nothing.
+            folder.mkdir(mode=0o711)
             lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if folder.exists():

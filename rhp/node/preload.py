@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from rhp.ike.tasks import registry
+from rhp.node import status
 
 LATER = (
     "encodings.idna",  # Host names are looked up through it.
@@ -18,3 +19,4 @@ def everything() -> None:
     for name in LATER:
         import_module(name)
     registry.load()
+    status.program_version()

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from contextlib import closing
 from typing import NoReturn
 
@@ -22,10 +23,11 @@ from rhp.guard.channel import Channel, Received
 from rhp.guard.kinds import Start
 from rhp.guard.messages import parse_told
 from rhp.guard.remote import RemoteGuard
+from rhp.guard.sandbox import node as sandbox
 from rhp.node import preload
 from rhp.node.daemon import Node
 from rhp.node.errors import StartError
-from rhp.node.log import set_up
+from rhp.node.log import EventLog, set_up
 
 
 def main() -> None:
@@ -42,6 +44,13 @@ def main() -> None:
         raise SystemExit(f"rhp: the guard began with {type(start).__name__}")
     share = _share(first)
     set_up(share.settings.log_level)
+    try:
+        missing = sandbox.enter(start)
+    except OSError as error:
+        _fail(f"the node cannot give up its privileges: {error.strerror or error}")
+    log = EventLog(time.monotonic)
+    for detail in missing:
+        log.write("sandbox incomplete", detail=detail)
     try:
         gone = asyncio.run(_serve(share, channel))
     except StartError as error:

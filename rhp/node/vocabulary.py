@@ -98,6 +98,9 @@ EVENTS: dict[str, Word] = {
     "node died": Word(
         _ERROR, "The node ended by itself or was killed; the guard has taken everything back and ends too."
     ),
+    "sandbox incomplete": Word(
+        _WARNING, "This kernel cannot take from the node all that it should give up; detail says what it keeps."
+    ),
     "node given up": Word(_ERROR, "The guard ends a node that does not speak as one does; reason says how it spoke."),
     "guard refused": Word(
         _WARNING,

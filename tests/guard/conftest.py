@@ -4,9 +4,12 @@ import asyncio
 import ctypes
 import os
 import pickle
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 _CLONE_NEWNET = 0x40000000
 _NOBODY = 65534

@@ -9,7 +9,7 @@ import os
 from functools import cache
 from typing import Any
 
-from cffi import FFI
+from cffi import FFI  # type: ignore[import-untyped]
 
 ffi = FFI()
 ffi.cdef(
