@@ -21,9 +21,10 @@ help: ## List what can be made
 setup: build/.extension ## Install packages, make .venv, build the extension (again only where something changed)
 
 # The set-up speaks on standard error, a line per step: standard output belongs to what was asked for.
-build/.packages: tools/install-packages
+build/.packages: tools/install-packages tools/make-users rhp/data/sysusers.conf
 	@mkdir -p build
 	@$(QUIETLY) "Installing packages" $(SUDO) tools/install-packages
+	@$(QUIETLY) "Making users" $(SUDO) tools/make-users
 	@touch $@
 
 .venv/.installed: pyproject.toml setup.py | build/.packages

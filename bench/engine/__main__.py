@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from bench import compare
-from bench.engine import first_ping, gateways, rates, scale
+from bench.engine import first_ping, gateways, hop, rates, scale
 from rhp.lab.errors import LabError
 
-PARTS = ("rates", "scale", "gateways", "first-ping")
+PARTS = ("rates", "scale", "gateways", "first-ping", "hop")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             except LabError as error:
                 print(f"bench: {error}", file=sys.stderr)
                 failed = True
+    if "hop" in options.only:
+        figures.update(hop.measure())
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if "rates" in options.only:

@@ -85,7 +85,8 @@ def _run(console: Console, values: dict[str, object], *, quiet: bool) -> None:
                 with console.status(f"{step.doing} ..."):
                     findings = step.act()
                 for finding in findings:
-                    console.print(_line(finding))
+                    if finding.text:
+                        console.print(_line(finding))
             values.update({finding.key: finding.value for finding in findings})
 
 

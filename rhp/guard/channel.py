@@ -20,6 +20,10 @@ MOST_DESCRIPTORS = 128
 
 _CREDENTIALS = struct.Struct("=3i")
 _INT = struct.Struct("=i")
+# As plain numbers: flags that know their names are slow.
+_CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+_NO_SIGNAL = int(socket.MSG_NOSIGNAL)
 _ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(MOST_DESCRIPTORS * _INT.size)
 
 
@@ -68,9 +72,9 @@ class Channel:
         """Send one message; BlockingIOError where the other end has no room, OSError where there is no other end."""
         rights = b"".join(_INT.pack(fd) for fd in fds)
         if rights:
-            self._end.sendmsg([octets], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], socket.MSG_NOSIGNAL)
+            self._end.sendmsg([octets], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)], _NO_SIGNAL)
         else:
-            self._end.send(octets, socket.MSG_NOSIGNAL)
+            self._end.send(octets, _NO_SIGNAL)
 
     def receive(self) -> Received | None:
         """The next message, or None at the end of the line.
@@ -78,14 +82,14 @@ class Channel:
         BlockingIOError where there is none yet, `ChannelError` for one that is too long or somebody else's.
         """
         try:
-            length, told, flags, _ = self._end.recvmsg_into([self._buffer], _ROOM, socket.MSG_CMSG_CLOEXEC)
+            length, told, flags, _ = self._end.recvmsg_into([self._buffer], _ROOM, _CLOSE_ON_EXEC)
         except ConnectionResetError:
             return None
         if not length and not told:
             return None
         fds, sender = _read(told)
         try:
-            if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC) or length > LARGEST:
+            if flags & _CUT or length > LARGEST:
                 raise ChannelError("too-long")
             if sender is None or sender[0] != self._peer:
                 raise ChannelError("wrong-sender")

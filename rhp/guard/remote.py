@@ -21,7 +21,6 @@ UNDER_WAY = 64
 
 GONE = "the guard is gone"
 _LAST_NUMBER = (1 << 32) - 1
-_AT_ONCE = 32
 
 
 class RemoteGuard:
@@ -92,28 +91,27 @@ class RemoteGuard:
         self._loop.remove_writer(self._channel.fileno())
 
     def _readable(self) -> None:
-        """Take what is there, some at a time: the packets' events want their turn too."""
-        for _ in range(_AT_ONCE):
-            try:
-                received = self._channel.receive()
-            except BlockingIOError:
-                return
-            except (ChannelError, OSError):
-                received = None
-            if received is None:
-                self._gone()
-                return
-            try:
-                number, told = parse_told(received.octets, received.fds)
-            except DecodeError:
-                # The guard is of this installation: what it says wrongly is no guard's.
-                close_all(received.fds)
-                self._gone()
-                return
-            if isinstance(told, Stop):
-                self.stopped(told.why)
-            elif not isinstance(told, Start):
-                self._answered(number, told)
+        """Take one message. To look for a second one costs more than to be told of it."""
+        try:
+            received = self._channel.receive()
+        except BlockingIOError:
+            return
+        except (ChannelError, OSError):
+            received = None
+        if received is None:
+            self._gone()
+            return
+        try:
+            number, told = parse_told(received.octets, received.fds)
+        except DecodeError:
+            # The guard is of this installation: what it says wrongly is no guard's.
+            close_all(received.fds)
+            self._gone()
+            return
+        if isinstance(told, Stop):
+            self.stopped(told.why)
+        elif not isinstance(told, Start):
+            self._answered(number, told)
 
     def _answered(self, number: int, answer: Answer) -> None:
         future = self._waiting.get(number)

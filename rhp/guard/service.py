@@ -29,7 +29,6 @@ MOST_UNDER_WAY = 256
 MOST_MALFORMED = 16
 FORBIDDEN_AT_ONCE = 20
 FORBIDDEN_PER_SECOND = 1.0
-_AT_ONCE = 64
 
 
 class Log(Protocol):
@@ -99,25 +98,22 @@ class Service:
             self._ended(why)
 
     def _readable(self) -> None:
-        for _ in range(_AT_ONCE):
-            if not self._open or self._pause is not None:
-                return
-            try:
-                received = self._channel.receive()
-            except BlockingIOError:
-                return
-            except ChannelError as error:
-                self._malformed(error.reason)
-                continue
-            except OSError:
-                received = None
-            if received is None:
-                self._end("gone")
-                return
-            if received.fds:
-                close_all(received.fds)
-                self._malformed("unasked-descriptors")
-                continue
+        """Take one message. To look for a second one costs more than to be told of it."""
+        try:
+            received = self._channel.receive()
+        except BlockingIOError:
+            return
+        except ChannelError as error:
+            self._malformed(error.reason)
+            return
+        except OSError:
+            received = None
+        if received is None:
+            self._end("gone")
+        elif received.fds:
+            close_all(received.fds)
+            self._malformed("unasked-descriptors")
+        else:
             self._take(received.octets)
 
     def _take(self, octets: bytes) -> None:

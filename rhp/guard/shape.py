@@ -29,6 +29,8 @@ _LAST_AUTH = 17
 PRF_OCTETS: dict[int, int] = {2: 20, 5: 32, 6: 48, 7: 64}
 """The output of each pseudo-random function by its number (RFC 7296 section 3.3.2, RFC 4868)."""
 
+_SIZES = tuple(PRF_OCTETS.values())
+
 
 def fault(octets: bytes, prf_id: int | None = None) -> str | None:
     """What speaks against these being the octets that an AUTH covers, in a few words; None where nothing does.
@@ -45,29 +47,28 @@ def fault(octets: bytes, prf_id: int | None = None) -> str | None:
         return "the IKE_SA_INIT message is neither a request nor a response"
     if length > len(octets):
         return "the IKE_SA_INIT message is cut off"
-    wrong = _payload_fault(octets[_HEADER.size : length], first)
+    wrong = _payload_fault(octets, length, first)
     if wrong is not None:
         return wrong
-    sizes = set(PRF_OCTETS.values()) if prf_id is None else {PRF_OCTETS.get(prf_id, 0)} - {0}
+    sizes = _SIZES if prf_id is None else (PRF_OCTETS.get(prf_id, len(octets)),)
     if not any(_ends_well(octets, length, size) for size in sizes):
         return "what follows the IKE_SA_INIT message is no nonce and no proof of an identity"
     return None
 
 
-def _payload_fault(body: bytes, kind: int) -> str | None:
+def _payload_fault(octets: bytes, end: int, kind: int) -> str | None:
     """A chain of payloads that fills the message, with what every IKE_SA_INIT has in it."""
-    seen: set[int] = set()
-    for _ in range(_MOST_PAYLOADS):
-        if not kind:
-            break
-        if len(body) < _PAYLOAD.size:
+    at = _HEADER.size
+    seen: list[int] = []
+    while kind and len(seen) < _MOST_PAYLOADS:
+        if end - at < _PAYLOAD.size:
             return "the IKE_SA_INIT message has no chain of payloads"
-        following, _, length = _PAYLOAD.unpack_from(body)
-        if not _PAYLOAD.size <= length <= len(body):
+        seen.append(kind)
+        kind, _, length = _PAYLOAD.unpack_from(octets, at)
+        if length < _PAYLOAD.size or length > end - at:
             return "a payload of the IKE_SA_INIT message has no length"
-        seen.add(kind)
-        kind, body = following, body[length:]
-    if kind or body or not seen >= _NEEDED:
+        at += length
+    if kind or at != end or not _NEEDED.issubset(seen):
         return "the IKE_SA_INIT message lacks what makes it one"
     return None
 

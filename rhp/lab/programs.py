@@ -15,6 +15,7 @@ PACKAGES = {
     "iperf3": "iperf3",
     "openvpn": "openvpn",
     "ping": "iputils-ping",
+    "ps": "procps",
     "swanctl": "strongswan-swanctl",
     "wg": "wireguard-tools",
 }

@@ -16,7 +16,7 @@ from typing import Any
 from rhp.lab.errors import LabError, NotReached
 from rhp.lab.namespace import Namespace
 from rhp.lab.nodeconf import Table, toml
-from rhp.lab.process import Background
+from rhp.lab.process import Background, wait_until
 from rhp.node.control.client import ControlError, ask
 from rhp.node.control.protocol import Request
 
@@ -82,10 +82,12 @@ class RhpNode:
         """End both processes without any farewell, as a power cut does."""
         # One that sees the other die would begin to put things in order.
         self.process.send(signal.SIGSTOP)
-        for pid in self.process.children:
+        children = self.process.children
+        for pid in children:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.kill()
+        wait_until(lambda: not any(map(_there, children)), 10, "the node's end")
 
     def down(self) -> str:
         """End it by `rhp down`, and wait until it has ended."""
@@ -153,6 +155,10 @@ class RhpNode:
             return ask(self.folder / "run" / "control.sock", Request(command, fields))
         except ControlError as error:
             raise LabError(f"{command} {fields}: {error}\n{self.process.tail(20)}") from None
+
+
+def _there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 def established(entry: dict[str, Any]) -> bool:

@@ -16,6 +16,7 @@ from rhp.lab.namespace import Namespace
 from rhp.lab.nodeconf import psk, tunnel
 from rhp.lab.pair import CONNECTION, IDENTITIES, INNER, SECRET, TAP, PairOptions, configuration
 from rhp.lab.ping import ping
+from rhp.lab.processes import Seen, look
 from rhp.lab.programs import find
 from rhp.lab.rhpnode import RhpNode
 from rhp.lab.strongswan import StrongSwan
@@ -29,12 +30,12 @@ SWAN_INNER = "10.88.0.1"
 SECONDS = 3
 ELSEWHERE = "192.0.2.101"
 ROAM_OCTETS = 60_000_000
-PROGRAMS = ("iperf3", "charon", "swanctl", "ping", "ip")
+PROGRAMS = ("iperf3", "charon", "swanctl", "ping", "ip", "ps")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was seen: `key` and `value` for a program, `label` and `text` for a person."""
+    """One thing that was seen: `key` and `value` for a program, `label` and `text` for a person, if there is a text."""
 
     key: str
     value: str | float | bool
@@ -70,6 +71,7 @@ class Showcase:
         roams = "Node a roams: its address changes, its tunnels stay"
         return [
             Step(ours, "Starting two nodes and a strongSwan", self._start),
+            Step(ours, "Looking at node a's two processes", self._processes),
             Step(ours, "Waiting for the tunnel", lambda: self._tunnel(CONNECTION, "", "Ethernet")),
             Step(ours, "Pinging across it", lambda: [_round_trip("ping_ms", "ping a to b", a, far, near)]),
             Step(ours, "Pinging back", lambda: [_round_trip("ping_back_ms", "ping b to a", b, near, far)]),
@@ -113,6 +115,14 @@ class Showcase:
         wanted = configuration(1, PairOptions(), {SWAN_CONNECTION: calls})
         self._a = self._lab.keep(RhpNode(a, self._lab.path("a"), wanted))
         return []
+
+    def _processes(self) -> list[Finding]:
+        """Who has the keys, who talks to the world, and what each of them may."""
+        return [
+            finding
+            for part, pid in (("guard", self._a.process.pid), ("node", self._a.pid))
+            for finding in _process(part, look(pid))
+        ]
 
     def _tunnel(self, connection: str, prefix: str, what: str) -> list[Finding]:
         """Wait for one tunnel; how long it took, by the node's own clock, and with what."""
@@ -166,6 +176,17 @@ class Showcase:
         if gbps <= 0:
             raise LabError(f"no TCP data arrived at {address}")
         return Finding(key, round(gbps, 3), "TCP", f"{gbps:.2f} Gb/s, one stream for {SECONDS} s")
+
+
+def _process(part: str, seen: Seen) -> list[Finding]:
+    """User and capabilities; one line for a person."""
+    if (part == "node") == bool(seen.capabilities):
+        raise LabError(f"the {part} has {' '.join(seen.capabilities) or 'no'} capabilities")
+    may = " ".join(seen.capabilities)
+    return [
+        Finding(f"{part}_user", seen.user, part, seen.text),
+        Finding(f"{part}_capabilities", may, "", ""),
+    ]
 
 
 def _round_trip(key: str, label: str, host: Namespace, address: str, source: str) -> Finding:

@@ -95,7 +95,7 @@ MUST_FAIL = {
     "fork": forked,
     "a raw socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
     "a packet socket": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x300),
-    "another netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_NETFILTER),
+    "another netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12),
     "a port of root's": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).bind(("127.0.0.1", 53)),
     "an address": add_address,
     "a route": add_route,

@@ -5,6 +5,8 @@ import os
 import shlex
 import signal
 import subprocess
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,14 @@ from rhp.lab.process import wait_until
 from rhp.lab.rhpnode import READY, rhp_command
 
 pytestmark = pytest.mark.netns
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder that the nodes' users can pass; pytest's own is closed to them."""
+    with tempfile.TemporaryDirectory(prefix="rhp-demo-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
 
 
 @pytest.fixture
@@ -45,6 +55,9 @@ def test_json_is_one_object_and_nothing_else(environment, tmp_path):
         assert seen[f"strongswan_{name}"] > 0
     for name in ("suite", "esp_suite", "strongswan_suite", "strongswan_esp_suite"):
         assert "gcm" in seen[name]
+    assert (seen["guard_user"], seen["node_user"]) == ("rhp-guard", "rhp")
+    assert seen["guard_capabilities"] == "KILL NET_BIND_SERVICE NET_ADMIN NET_RAW"
+    assert seen["node_capabilities"] == ""
     assert seen["roam_intact"] is True
     assert seen["roamed_to"] == "192.0.2.101"
     assert 0 < seen["roam_ms"] < 10_000
@@ -66,6 +79,8 @@ def test_text_shows_every_finding(environment):
         "Gb/s",
         "roams",
         "arrived intact",
+        "rhp-node, user rhp, no capabilities",
+        "rhp-guard, user rhp-guard, ",
     ):
         assert words in done.stdout
 
