@@ -25,9 +25,9 @@ from rhp.guard.sandbox import guard as sandbox
 from rhp.guard.sandbox.accounts import find
 from rhp.guard.secrets import SecretsError
 from rhp.guard.service import Service
+from rhp.node import preflight
 from rhp.node.errors import StartError
 from rhp.node.log import EventLog, set_up
-from rhp.node.preflight import RunFolder, check_machine, check_privilege
 
 PATIENCE = 10.0
 """Seconds that a node has to end in once it should."""
@@ -38,7 +38,7 @@ def run(config_file: Path) -> int | Mistaken:
 
     Raises `StartError`.
     """
-    check_privilege()
+    preflight.check_privilege()
     child = Child()
     try:
         outcome: Outcome = read_configuration(config_file)
@@ -52,7 +52,7 @@ def run(config_file: Path) -> int | Mistaken:
 def _run(child: Child, brief: Brief, share: bytes) -> int:
     set_up(brief.log_level)
     log = EventLog(time.monotonic)
-    check_machine(brief.lowest_port)
+    preflight.check_machine(brief.lowest_port)
     for warned in brief.warnings:
         log.write("configuration warning", place=warned.place, detail=warned.detail)
     try:
@@ -60,7 +60,7 @@ def _run(child: Child, brief: Brief, share: bytes) -> int:
     except SecretsError as error:
         raise StartError("; ".join(error.problems)) from None
     accounts = find(brief.identities)
-    with RunFolder(Path(brief.run_dir)) as folder:
+    with preflight.RunFolder(Path(brief.run_dir)) as folder:
         folders.prepare(brief, accounts)
         start = Start(accounts.user, accounts.group, (brief.run_dir, brief.state_dir))
         child.begin(start, share, (folder.lock,))
@@ -92,7 +92,6 @@ class Guardian:
         self._service = Service(child.channel, guard, brief.policy, log, self._hung_up)
         self._loop = asyncio.get_running_loop()
         self._deadline: asyncio.TimerHandle | None = None
-        self._stopping = False
 
     async def serve(self) -> int:
         """Answer until the node has ended; the exit status."""
@@ -109,7 +108,6 @@ class Guardian:
         return self._judge(status)
 
     def _stop(self, why: str) -> None:
-        self._stopping = True
         self._service.tell(Stop(why))
         self._expect_end()
 

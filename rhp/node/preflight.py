@@ -15,6 +15,9 @@ from rhp.node.errors import StartError
 from rhp.node.paths import CONTROL_SOCKET
 
 _NET_BIND_SERVICE, _NET_ADMIN = 10, 12
+_ROOTS = (6, 7, 8, _NET_ADMIN)
+"""SETGID, SETUID, SETPCAP: who starts as root gives that up, and that takes a privilege too."""
+
 _LOWEST_FREE_PORT = 1024
 _TUN = Path("/dev/net/tun")
 _STATUS = Path("/proc/self/status")
@@ -24,9 +27,10 @@ ENDING_SECONDS = 4.0
 
 
 def check_privilege(status: Path = _STATUS) -> None:
-    """Raise `StartError` when this process may not make a network interface."""
-    if not _capabilities(status) >> _NET_ADMIN & 1:
-        raise StartError("rhp up makes a network interface and needs root (or CAP_NET_ADMIN); run it as root")
+    """Raise `StartError` when this process may not make a network interface, and others to serve it."""
+    held = _capabilities(status)
+    if not all(held >> number & 1 for number in _ROOTS):
+        raise StartError("rhp up makes a network interface and needs root; run it as root")
 
 
 def check_machine(lowest_port: int, tun: Path = _TUN, status: Path = _STATUS) -> None:

@@ -28,6 +28,7 @@ def attempts(lab, monkeypatch):
     folder = lab.path("a")
     folder.mkdir()
     (folder / "code").mkdir()
+    (folder / "state-guard").mkdir(mode=0o700)
     shutil.copy(Path(__file__).with_name("inside.py"), folder / "code" / "inside.py")
     key, other = folder / "office.psk", folder / "other"
     key.write_text(KEY)
