@@ -88,12 +88,6 @@ def strongswan(lab: Lab, namespace: Namespace, kind: Kind) -> Background:
 PROGRAMS: dict[str, Start] = {"rhp": rhp, "strongswan": strongswan}
 
 
-def processor_seconds(pid: int) -> float:
-    """What a process has used so far, in all of its threads, and in the kernel for them."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100.0
-
-
 def handshakes_per_second(start: Start, kind: Kind, count: int) -> float:
     """One gateway and all of its clients, which a router is in front of: the kernel remembers a thousand neighbours."""
     with Lab() as lab:
@@ -101,9 +95,9 @@ def handshakes_per_second(start: Start, kind: Kind, count: int) -> float:
         here.address("eth0", *(f"{client_address(number)}/32" for number in range(count)))
         there.ip(f"route add {_CLIENTS_AT} via 192.0.2.1")
         process = start(lab, there, kind)
-        before = processor_seconds(process.pid)
+        before = process.processor_seconds()
         asyncio.run(Clients(here, GATEWAY, clients(kind, count), kind).run())
-        return count / (processor_seconds(process.pid) - before)
+        return count / (process.processor_seconds() - before)
 
 
 def measure() -> dict[str, dict[str, float]]:

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench import compare
 from rhp.lab.errors import LabError
@@ -32,16 +31,10 @@ def steady(lab: Lab, siege: Siege, seconds: int) -> float:
         return iperf3.tcp(seconds, most_gbps=STEADY_GBPS).gbps
 
 
-def processor_seconds(pid: int) -> float:
-    """What a process has used so far, in all of its threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100.0
-
-
 def besiege(lab: Lab, siege: Siege, port: int, rate: float, seconds: int) -> dict[str, float]:
     """One flood; what it did."""
     process = siege.gateway.process
-    memory, used = process.resident_bytes(), processor_seconds(process.pid)
+    memory, used = process.resident_bytes(), process.processor_seconds()
     flood = siege.flood(seconds, rate, port=port)
     arrived: list[float] = []
     load = threading.Thread(target=lambda: arrived.append(steady(lab, siege, seconds - 2)))
@@ -59,7 +52,7 @@ def besiege(lab: Lab, siege: Siege, port: int, rate: float, seconds: int) -> dic
         "kpps": said["sent"] / said["seconds"] / 1e3,
         "in": came_in,
         "mb": (process.resident_bytes() - memory) / 1e6,
-        "cores": (processor_seconds(process.pid) - used) / seconds,
+        "cores": (process.processor_seconds() - used) / seconds,
         "missed": float(siege.edges()["gate-full"]),
     }
 

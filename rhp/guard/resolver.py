@@ -22,6 +22,9 @@ from rhp.guard.undo import UndoLog
 
 _PATIENCE = 10.0
 _MOST = 64
+_DENIED = re.compile(r"access denied|authentication", re.IGNORECASE)
+_POLKIT_RULES = Path(__file__).parents[1] / "data" / "polkit.rules"
+"""systemd-resolved asks polkit whether somebody who is not root may do this."""
 _DOMAIN = re.compile(r"[a-z0-9_]([a-z0-9_.-]{0,251}[a-z0-9_])?")
 
 
@@ -124,4 +127,5 @@ async def _run(*command: str, text: str = "") -> None:
         raise ResolverError(f"{command[0]} did not end within {_PATIENCE:.0f} s") from None
     if process.returncode:
         words = said.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"status {process.returncode}"]
-        raise ResolverError(f"{' '.join(command[:2])} failed: {words[0]}")
+        hint = f"; copy {_POLKIT_RULES} to /etc/polkit-1/rules.d" if _DENIED.search(words[0]) else ""
+        raise ResolverError(f"{' '.join(command[:2])} failed: {words[0]}{hint}")

@@ -90,9 +90,20 @@ class Background:
                 self._process.kill()
         return self._process.wait()
 
+    def processor_seconds(self) -> float:
+        """What it and its children have used so far, in all of their threads, and in the kernel for them."""
+        return sum(_processor_seconds(pid) for pid in (self.pid, *self.children))
+
     def resident_bytes(self) -> int:
         """The memory that it and its children hold in RAM (VmRSS), in bytes; 0 once it has ended."""
         return sum(_resident_bytes(pid) for pid in (self.pid, *self.children))
+
+
+def _processor_seconds(pid: int) -> float:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _resident_bytes(pid: int) -> int:

@@ -258,6 +258,15 @@ def test_a_program_that_fails_is_told(machine):
         put(resolver(machine))
 
 
+def test_who_is_not_let_to_resolved_is_told_what_to_do(machine):
+    (machine / "resolve").mkdir()
+    refusing = machine / "bin" / "resolvectl"
+    refusing.write_text("#!/bin/sh\necho Failed to set DNS configuration: Access denied >&2\nexit 1\n")
+    refusing.chmod(0o755)
+    with pytest.raises(ResolverError, match=r"Access denied; copy /\S+/polkit.rules to /etc/polkit-1/rules.d$"):
+        put(resolver(machine))
+
+
 def test_a_program_that_hangs_is_ended(machine, monkeypatch):
     (machine / "bin" / "resolvconf").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     (machine / "bin" / "resolvconf").chmod(0o755)
