@@ -11,12 +11,11 @@ from contextlib import suppress
 
 from rhp.guard.channel import Channel, pair
 from rhp.guard.kinds import Start
+from rhp.guard.memory import sealed
 from rhp.guard.messages import build_note
 from rhp.guard.reading import PYTHON
 
 MODULE = "rhp.node.process"
-_SEALS = 0x0F  # F_SEAL_SEAL, _SHRINK, _GROW and _WRITE of linux/fcntl.h.
-_F_ADD_SEALS = 1033
 
 
 class Child:
@@ -41,14 +40,11 @@ class Child:
 
     def begin(self, start: Start, share: bytes, kept: Sequence[int]) -> None:
         """Tell it who to be and what to serve; `kept` are descriptors that live as long as it does."""
-        memory = os.memfd_create("rhp-configuration", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        file = sealed("rhp-configuration", share)
         try:
-            with os.fdopen(os.dup(memory), "wb") as file:
-                file.write(share)
-            _seal(memory)
-            self.channel.send(build_note(start), (memory, *kept))
+            self.channel.send(build_note(start), (file, *kept))
         finally:
-            os.close(memory)
+            os.close(file)
 
     async def wait(self) -> int:
         """Wait for its end and return its status, negative for a signal."""
@@ -74,10 +70,3 @@ class Child:
             self.kill()
             self._process.wait()
         self.channel.close()
-
-
-def _seal(memory: int) -> None:
-    """Nobody changes it any more, and so nobody can change it while it is read."""
-    import fcntl
-
-    fcntl.fcntl(memory, _F_ADD_SEALS, _SEALS)

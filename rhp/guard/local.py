@@ -29,6 +29,11 @@ class LocalGuard:
         self._secrets = SecretStore(policy)
         self._network = NetworkAdministration(policy)
 
+    @property
+    def policy(self) -> GuardPolicy:
+        """What it goes by now."""
+        return self._network.policy
+
     async def ask(self, question: Question) -> Answer:
         """Answer one question; `Refused` for what cannot be or may not be."""
         answer = self.secret(question)

@@ -3,7 +3,8 @@
     |  version  |   kind   |          id           |   fields ...
 
 The node numbers its questions, and an answer bears the number of its question. A note has the number 0. Descriptors
-travel beside the octets, so the field that holds them is empty here.
+travel beside the octets, so the field that holds them is empty here. An answer that is longer than a message may be is
+enclosed: it lies in a sealed memory file, and the message that tells of it has no fields and brings its descriptor.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import replace
 from struct import Struct
 from typing import cast
 
+from rhp.guard import memory
 from rhp.guard.codec import Codec, Coder
 from rhp.guard.kinds import ANSWERS, NOTES, QUESTIONS, VERSION, Note
 from rhp.guard.protocol import Answer, Descriptors, Question
@@ -21,7 +23,11 @@ from rhp.wire.reader import Reader
 LARGEST = 1 << 16
 """Octets of one message, its header included. The largest, a signature's, hold an IKE_SA_INIT message and change."""
 
+LARGEST_ENCLOSED = 1 << 28
+"""Octets of an enclosed answer, as a configuration with thousands of connections may need them."""
+
 _HEADER = Struct("!BBI")
+_ENCLOSED = 255
 _codec = Codec()
 
 
@@ -75,10 +81,13 @@ def parse_question(octets: bytes) -> tuple[int, Question]:
 
 
 def build_answer(number: int, answer: Answer) -> tuple[bytes, tuple[int, ...]]:
-    """Write the answer to that question; the octets, and the descriptors that go with them."""
+    """Write the answer to that question; the octets, and descriptors that go with them, the caller's then."""
     if isinstance(answer, Descriptors):
         return _told.build(number, replace(answer, fds=())), answer.fds
-    return _told.build(number, answer), ()
+    octets = _told.build(number, answer)
+    if len(octets) <= LARGEST:
+        return octets, ()
+    return _HEADER.pack(VERSION, _ENCLOSED, number), (memory.sealed("rhp-answer", octets),)
 
 
 def build_note(note: Note) -> bytes:
@@ -91,9 +100,21 @@ def parse_told(octets: bytes, fds: tuple[int, ...]) -> tuple[int, Answer | Note]
 
     `fds` are the descriptors that came along; only `Descriptors` and `Start` may have any.
     """
+    if octets[:2] == bytes((VERSION, _ENCLOSED)):
+        octets, fds = _disclosed(fds), ()
     number, message = _told.parse(octets)
     if isinstance(message, Descriptors):
         if message.fds:
             raise DecodeError("descriptors-as-numbers")
         return number, replace(message, fds=fds)
     return number, cast("Answer | Note", message)
+
+
+def _disclosed(fds: tuple[int, ...]) -> bytes:
+    """What is in the one descriptor, which is closed; with any other number of them, they stay the caller's."""
+    if len(fds) != 1:
+        raise DecodeError("nothing-enclosed")
+    try:
+        return memory.read(fds[0], LARGEST_ENCLOSED)
+    except OSError:
+        raise DecodeError("unreadable-enclosure") from None

@@ -16,7 +16,7 @@ PYTHON = (sys.executable, "-P", "-m")
 
 def read_configuration(file: Path) -> Outcome:
     """Both shares of a configuration, or its mistakes. Raises `StartError` where it could not be read at all."""
-    reader = subprocess.run([*PYTHON, "rhp.config.reader", str(file)], stdout=subprocess.PIPE, check=False)
+    reader = subprocess.run([*PYTHON, "rhp.config.process", str(file)], stdout=subprocess.PIPE, check=False)
     try:
         if reader.returncode == 0:
             return read(reader.stdout)

@@ -46,6 +46,7 @@ class Service:
     ) -> None:
         self._channel = channel
         self._guard = guard
+        self._policy = policy
         self._checks = Checks(policy)
         self._log = log
         self._ended = ended
@@ -146,6 +147,9 @@ class Service:
                 self.counters["failed"] += 1
                 answer = Refused(f"the guard failed ({type(error).__name__})")
             self._under_way -= 1
+            if self._guard.policy is not self._policy:
+                self._policy = self._guard.policy
+                self._checks = Checks(self._policy)
             self._answer(number, question, answer)
 
     def _answer(self, number: int, question: Question, answer: Answer) -> None:

@@ -8,20 +8,18 @@ takes a secret or a privilege.
 from __future__ import annotations
 
 import asyncio
-import mmap
 import os
 import signal
 import socket
 import sys
 import time
-from contextlib import closing
 from typing import NoReturn
 
 from rhp.config.nodeshare import NodeShare, read_share
-from rhp.guard import exits
+from rhp.guard import exits, memory
 from rhp.guard.channel import Channel, Received
 from rhp.guard.kinds import Start
-from rhp.guard.messages import parse_told
+from rhp.guard.messages import LARGEST_ENCLOSED, parse_told
 from rhp.guard.remote import RemoteGuard
 from rhp.guard.sandbox import node as sandbox
 from rhp.node import preload
@@ -60,13 +58,7 @@ def main() -> None:
 
 def _share(first: Received) -> NodeShare:
     """Our share of the configuration, out of the first of the descriptors. The others live as long as we do."""
-    fd = first.fds[0]
-    try:
-        size = os.fstat(fd).st_size
-        with closing(mmap.mmap(fd, size, prot=mmap.PROT_READ)) as pages:
-            return read_share(pages[:])
-    finally:
-        os.close(fd)
+    return read_share(memory.read(first.fds[0], LARGEST_ENCLOSED))
 
 
 async def _serve(share: NodeShare, channel: Channel) -> bool:

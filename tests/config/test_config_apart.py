@@ -129,7 +129,7 @@ def test_the_reading_process_gives_both_shares_or_the_mistakes(written):
         if text is None:
             text = file.read_text() + "frobnicate = 1\n"
         file.write_text(text)
-        command = [sys.executable, "-P", "-m", "rhp.config.reader", str(file)]
+        command = [sys.executable, "-P", "-m", "rhp.config.process", str(file)]
         outcome = read(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
         assert type(outcome) is kind
     assert outcome.mistakes == 1

@@ -6,8 +6,11 @@ import socket
 
 import pytest
 
+from rhp.guard import memory
 from rhp.guard.channel import Channel, ChannelError, pair
-from rhp.guard.messages import LARGEST
+from rhp.guard.messages import LARGEST, build_answer, parse_told
+from rhp.guard.protocol import Refused
+from rhp.wire.errors import DecodeError
 
 
 @pytest.fixture
@@ -78,3 +81,36 @@ def test_the_end_of_the_line_is_told(line):
     ours, theirs = line
     theirs.close()
     assert ours.receive() is None
+
+
+def test_an_answer_that_is_too_long_for_a_message_is_enclosed():
+    answer = Refused("x" * (LARGEST + 1))
+    octets, fds = build_answer(7, answer)
+    assert len(octets) < 16
+    assert parse_told(octets, fds) == (7, answer)
+    with pytest.raises(OSError, match="descriptor"):
+        os.fstat(fds[0])  # It was read and closed.
+    short, none = build_answer(7, Refused("x"))
+    assert none == ()
+    assert parse_told(short, ()) == (7, Refused("x"))
+
+
+@pytest.mark.parametrize("octets", [b"", b"\1", b"nothing like an answer"])
+def test_what_is_enclosed_has_to_be_an_answer(octets):
+    enclosure, fds = build_answer(7, Refused("x" * (LARGEST + 1)))
+    os.close(fds[0])
+    with pytest.raises(DecodeError):
+        parse_told(enclosure, (memory.sealed("x", octets),))
+    with pytest.raises(DecodeError, match="nothing-enclosed"):
+        parse_told(enclosure, ())
+
+
+def test_nobody_changes_what_is_sealed():
+    fd = memory.sealed("x", b"as it is")
+    with pytest.raises(PermissionError):
+        os.write(fd, b"otherwise")
+    with pytest.raises(PermissionError):
+        os.ftruncate(fd, 0)
+    assert memory.read(fd, 100) == b"as it is"
+    with pytest.raises(OSError, match="large"):
+        memory.read(memory.sealed("x", b"as it is"), 7)

@@ -56,7 +56,7 @@ def test_json_is_one_object_and_nothing_else(environment, tmp_path):
     for name in ("suite", "esp_suite", "strongswan_suite", "strongswan_esp_suite"):
         assert "gcm" in seen[name]
     assert (seen["guard_user"], seen["node_user"]) == ("rhp-guard", "rhp")
-    assert seen["guard_capabilities"] == "KILL NET_BIND_SERVICE NET_ADMIN NET_RAW"
+    assert seen["guard_capabilities"] == "DAC_READ_SEARCH KILL NET_BIND_SERVICE NET_ADMIN NET_RAW"
     assert seen["node_capabilities"] == ""
     assert seen["roam_intact"] is True
     assert seen["roamed_to"] == "192.0.2.101"

@@ -21,6 +21,7 @@ class Capability(enum.IntEnum):
 
     CHOWN = 0
     DAC_OVERRIDE = 1
+    DAC_READ_SEARCH = 2
     KILL = 5
     NET_BIND_SERVICE = 10
     NET_ADMIN = 12

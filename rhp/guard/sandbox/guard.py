@@ -5,6 +5,7 @@ It keeps what its work takes, and nothing else; whatever it starts gets no more 
     NET_ADMIN           interfaces, addresses, routes, rules, the size of socket buffers
     NET_RAW             the sockets of IP protocol 50 and of ICMP, which it opens for the node
     NET_BIND_SERVICE    the ports of IKE
+    DAC_READ_SEARCH     the configuration and the keys, when they are read again: they are root's
     KILL                ending a node that does not end by itself, which is another user's
     BPF                 only with steering = "station": the program of the TAP
     DAC_OVERRIDE, CHOWN only where peers assign name servers: resolv.conf, as long as it is ours
@@ -26,7 +27,10 @@ _OTHERS_MAY = 0o006
 
 def needed(policy: GuardPolicy, tun: Path = _TUN) -> set[Capability]:
     """The capabilities that this policy takes on this machine."""
-    found = {Capability.NET_ADMIN, Capability.NET_RAW, Capability.NET_BIND_SERVICE, Capability.KILL}
+    found = {
+        *(Capability.NET_ADMIN, Capability.NET_RAW, Capability.NET_BIND_SERVICE),
+        *(Capability.KILL, Capability.DAC_READ_SEARCH),
+    }
     if policy.by_station:
         found.add(Capability.BPF)
     if policy.assigned:
@@ -39,8 +43,10 @@ def needed(policy: GuardPolicy, tun: Path = _TUN) -> set[Capability]:
 def enter(accounts: Accounts, policy: GuardPolicy) -> None:
     """Give the rest up. Raises OSError."""
     kept = needed(policy)
-    # resolvectl and resolvconf, which have no other business here.
-    handed_on = kept & {Capability.NET_ADMIN, Capability.DAC_OVERRIDE} if policy.assigned else set()
+    # To the process that reads the configuration; and to resolvectl and resolvconf, which have no other business here.
+    handed_on = {Capability.DAC_READ_SEARCH}
+    if policy.assigned:
+        handed_on |= kept & {Capability.NET_ADMIN, Capability.DAC_OVERRIDE}
     process.call_itself(NAME)
     capabilities.bound(kept)
     process.become(accounts.guard, accounts.guard_group, (accounts.group,), keeping=True)

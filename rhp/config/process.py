@@ -1,4 +1,4 @@
-"""`python -m rhp.config.reader FILE`: read a configuration, write both shares of it to standard output, and end.
+"""`python -m rhp.config.process FILE`: read a configuration, write both shares of it to standard output, and end.
 
 A process of its own, because reading takes more than all the guard's work: the model, its checks, certificates. What
 that leaves in memory, keys written into the file among it, goes with the process.
