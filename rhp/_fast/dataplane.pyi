@@ -219,6 +219,21 @@ class DataPlane:
     def macs(self) -> list[tuple[bytes, int, float]]:
         """The hub's live table: (mac, port, seconds since last seen; 0.0 for a static entry)."""
 
+    def capture(self, octets: int, port: int | None = None) -> None:
+        """Keep copies of the first `octets` of each frame that a tunnel carries, for `poll_frames`; 0 ends it.
+
+        Of one hub port, or of all. ValueError beyond 65550; KeyError without the port.
+        """
+
+    def poll_frames(self, limit: int = 256) -> list[tuple[int, bool, int, int, bytes]]:
+        """Take captured frames: (port, whether it enters the tunnel, CLOCK_MONOTONIC ns, length, the first octets).
+
+        The event descriptor becomes readable when there are some. In order within a lane only.
+        """
+
+    def frames_lost(self) -> int:
+        """How many frames the captures have missed so far, because nobody took the copies in time."""
+
     def counters(self) -> dict[str, int]:
         """Every counter by name, summed over the lanes: totals, and "drop-" with each drop reason.
 

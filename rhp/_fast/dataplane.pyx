@@ -21,6 +21,7 @@ from rhp._fast.lane cimport DATAGRAM_MAX
 from rhp._fast.lanes cimport Lanes
 from rhp._fast.lineage cimport HubPort, SaPair, mac_number
 from rhp._fast.mailbox cimport *
+from rhp._fast.mirror cimport MIRROR_EVERY_PORT, MIRROR_LONGEST
 from rhp._fast.neighbour cimport *
 from rhp._fast.packet cimport address_t
 from rhp._fast.reorder cimport ORDERING_DROP, ORDERING_HOLD, ORDERING_OFF
@@ -349,6 +350,32 @@ cdef class DataPlane(Lanes):
             value = 1
             write(self.event_fd, &value, sizeof(value))
         return found
+
+    # Capturing.
+
+    def capture(self, octets: int, port: int | None = None) -> None:
+        cdef int index
+        self._check()
+        if not 0 <= octets <= MIRROR_LONGEST:
+            raise ValueError(f"{octets} octets of a frame cannot be kept")
+        if port is not None:
+            self._port(port)
+        for index in range(self.prepared):
+            store64(&self._lane[index].mirror.port, MIRROR_EVERY_PORT if port is None else port, RELAXED)
+            store64(&self._lane[index].mirror.octets, octets, RELAXED)
+
+    def poll_frames(self, limit: int = 256) -> list[tuple]:
+        cdef int index
+        found = []
+        self._check()
+        for index in range(self.prepared):
+            ring_drain(&self._lane[index].mirror.ring, found, limit - len(found))
+        return found
+
+    def frames_lost(self) -> int:
+        cdef int index
+        self._check()
+        return sum([load64(&self._lane[index].mirror.lost, RELAXED) for index in range(self.prepared)])
 
     def counters(self) -> dict[str, int]:
         cdef int index

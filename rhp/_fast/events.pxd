@@ -25,14 +25,16 @@ cdef enum event_kind_t:
     EVENT_TAP_LOST
     EVENT_NAT_MOVED
     EVENT_PATH_ANSWER
+    EVENT_FRAME
 
 ctypedef struct event_t:
     uint32_t size                   # Octets of the record, header and data, a multiple of 8.
     uint32_t kind
     uint32_t number                 # SPI, port or lane.
-    uint32_t detail                 # errno; for EVENT_SA_LIMIT 1 = over; for EVENT_PATH_ANSWER octets.
+    uint32_t detail                 # errno; EVENT_SA_LIMIT: 1 = over; EVENT_PATH_ANSWER, EVENT_FRAME: whole octets.
     endpoint_t remote
     endpoint_t local
+    uint64_t time                   # CLOCK_MONOTONIC in nanoseconds; of EVENT_FRAME.
     uint32_t length                 # Octets of data behind the header.
 
 ctypedef struct ring_t:

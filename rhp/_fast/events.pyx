@@ -80,6 +80,11 @@ cdef object event_tuple(const event_t* event):
         return "nat-moved", event.number, endpoint_text(&event.remote), event.remote.port
     if event.kind == EVENT_PATH_ANSWER:
         return "path-answer", event.number, event.detail
+    if event.kind == EVENT_FRAME:
+        return (
+            event.number & 0x7fffffff, bool(event.number & <unsigned int>0x80000000), event.time, event.detail,
+            data[:event.length],
+        )
     raise SystemError("an event of an unknown kind")
 
 

@@ -19,6 +19,7 @@ from rhp._fast.hub cimport (
     hub_recognise, learn_t,
 )
 from rhp._fast.lane cimport HEAD_ROOM, lane_t
+from rhp._fast.mirror cimport mirror_copy
 from rhp._fast.mss cimport mss_clamp
 from rhp._fast.neighbour cimport found_t, neighbour_find, neighbour_learn
 from rhp._fast.octets cimport store_be16, store_mac
@@ -334,6 +335,8 @@ cdef void deliver(lane_t* lane, port_lane_t* source, parcel_t* parcel, const fra
 cdef void forward_frame(lane_t* lane, port_lane_t* source, parcel_t* parcel) noexcept nogil:
     cdef frame_t frame
     cdef int reason = frame_parse(parcel.data, parcel.len, &frame)
+    if load64(&lane.mirror.octets, RELAXED) and source != NULL:
+        mirror_copy(&lane.mirror, source.port.number, False, parcel.data, parcel.len, lane.now)
     if reason < 0:
         drop(lane, source, -reason)
         return
@@ -403,6 +406,8 @@ cdef void forward_packet(
     store_be16(header + 12, frame.ethertype)
     parcel.data = header
     parcel.len = FRAME_HEADER + packet.total
+    if load64(&lane.mirror.octets, RELAXED):
+        mirror_copy(&lane.mirror, source.port.number, False, parcel.data, parcel.len, lane.now)
     if parcel.unfinished:
         parcel.checksum_start += FRAME_HEADER
     deliver(lane, source, parcel, &frame)

@@ -21,6 +21,7 @@ from rhp._fast.events cimport ring_t
 from rhp._fast.hub cimport hub_t
 from rhp._fast.mailbox cimport mailbox_t
 from rhp._fast.merge cimport merge_t
+from rhp._fast.mirror cimport mirror_t
 from rhp._fast.neighbour cimport neighbours_t
 from rhp._fast.rate cimport budget_t, rate_t
 from rhp._fast.routes cimport routes_t
@@ -129,6 +130,7 @@ ctypedef struct lane_t:
     # Talk with the control thread.
     mailbox_t mailbox
     ring_t ring
+    mirror_t mirror
     uint64_t stop                   # Atomic.
     pthread_t thread
     bint running                    # The control thread's: the thread is there.

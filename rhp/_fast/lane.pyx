@@ -250,6 +250,7 @@ cdef void* lane_run(void* argument) noexcept nogil:
         if lane.reorder.used:
             serve_held(lane)
         ring_signal(&lane.ring)
+        ring_signal(&lane.mirror.ring)
     return NULL
 
 

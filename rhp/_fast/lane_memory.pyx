@@ -65,6 +65,8 @@ cdef int make_inbox(lane_t* lane) noexcept nogil:
 cdef int make_memory(lane_t* lane, int event_fd) noexcept nogil:
     if make_inbox(lane) < 0 or mailbox_init(&lane.mailbox) < 0 or ring_init(&lane.ring, event_fd) < 0:
         return -1
+    if ring_init(&lane.mirror.ring, event_fd) < 0:
+        return -1
     lane.frames = map_slots(BATCH)
     lane.opened = map_pages(OPENED_ROOM)
     lane.held = map_slots(REORDER_SLOTS)
@@ -139,6 +141,7 @@ cdef void lane_free(lane_t* lane) noexcept nogil:
     free(lane.spis)
     mailbox_clear(&lane.mailbox)
     ring_clear(&lane.ring)
+    ring_clear(&lane.mirror.ring)
     if lane.wake >= 0:
         close(lane.wake)
     if lane.tap_fd >= 0:

@@ -12,7 +12,9 @@ from rhp._fast.drops cimport (
 from rhp._fast.esp cimport esp_ctx_new, esp_seal, esp_sealed_len
 from rhp._fast.etherip cimport ETHERIP_HEADER, PROTOCOL_ETHERIP, etherip_write
 from rhp._fast.events cimport EVENT_NO_SA, EVENT_SA_LIMIT, event_t, ring_put
+from rhp._fast.frame cimport FRAME_HEADER
 from rhp._fast.lane cimport BATCH, DATAGRAM_MAX, SOCKETS, lane_t
+from rhp._fast.mirror cimport mirror_copy
 from rhp._fast.outer cimport queue_flush, queue_push, queue_slot
 from rhp._fast.parcel cimport SUPER_NONE, parcel_finish, parcel_t
 from rhp._fast.sa cimport esp_sequence_take
@@ -193,10 +195,17 @@ cdef void seal(
 
 
 cdef void seal_frame(lane_t* lane, port_lane_t* port, parcel_t* parcel) noexcept nogil:
+    if load64(&lane.mirror.octets, RELAXED):
+        mirror_copy(&lane.mirror, port.port.number, True, parcel.data, parcel.len, lane.now)
     seal(lane, port, PROTOCOL_ETHERIP, ETHERIP_HEADER, parcel)
 
 
 cdef void seal_packet(lane_t* lane, port_lane_t* port, parcel_t* parcel, int version) noexcept nogil:
+    if load64(&lane.mirror.octets, RELAXED):
+        # Its Ethernet header still stands in front of it.
+        mirror_copy(
+            &lane.mirror, port.port.number, True, parcel.data - FRAME_HEADER, parcel.len + FRAME_HEADER, lane.now,
+        )
     seal(lane, port, PROTOCOL_IP4 if version == 4 else PROTOCOL_IP6, 0, parcel)
 
 

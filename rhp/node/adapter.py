@@ -69,6 +69,7 @@ class Adapter:
         self._stopped = True
         self.on_tap_lost: Callable[[int, int], None] | None = None
         self.on_path_answer: Callable[[int, int], None] | None = None
+        self.on_frames: Callable[[], None] | None = None
         self.shape: Callable[[effects.InstallSA], effects.InstallSA] | None = None
         self.counters: Counter[str] = Counter()
 
@@ -208,6 +209,8 @@ class Adapter:
         found = self._plane.poll_events(EVENTS_PER_WAKEUP)
         for event in found:
             self._safely(self._plane_event, event)
+        if self.on_frames is not None:
+            self.on_frames()
         if len(found) >= EVENTS_PER_WAKEUP:
             self._loop.call_soon(self._poll_plane)
         self.pump()

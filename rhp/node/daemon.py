@@ -31,6 +31,7 @@ from rhp.net.route import interface_mtu
 from rhp.node import status
 from rhp.node.adapter import Adapter
 from rhp.node.assigned import Assigned
+from rhp.node.capture import Capture
 from rhp.node.children import Children, IpAddress, Lineage
 from rhp.node.commands import Commands
 from rhp.node.control.protocol import Request
@@ -246,6 +247,9 @@ class Node:
         )
         adapter.on_tap_lost = self._tap.lost
         adapter.on_path_answer = self._watch.answered
+        capture = Capture(self._plane, lambda: iter(self._children), self._journal, self._loop.call_soon)
+        adapter.on_frames = capture.drain
+        self._control.streams["capture"] = capture.begin
         adapter.shape = self._assigned.shape
         return adapter
 

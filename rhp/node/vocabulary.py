@@ -57,6 +57,8 @@ EVENTS: dict[str, Word] = {
         _INFO, "The traffic with a peer goes between other addresses from now on; reason says what changed."
     ),
     "path refused": Word(_WARNING, "A peer does not want to be reached over a path that we chose (RFC 4555)."),
+    "capture begun": Word(_INFO, "Somebody copies what the tunnels carry to a file; octets of each frame are kept."),
+    "capture ended": Word(_INFO, "The copying is over; frames were copied, and lost ones were not read in time."),
     "addresses changed": Word(_INFO, "This machine has other addresses than before; old and new list them."),
     "addresses unwatched": Word(
         _WARNING, "Changes of this machine's addresses go unnoticed, and tunnels do not follow them; detail says why."
@@ -145,6 +147,9 @@ FIELDS: dict[str, str] = {
     "established_ms": "milliseconds from the first IKE message to the first installed Child SA",
     "command": "the control command, or the question put to the guard",
     "lane": "the number of a data plane thread; of a Child SA, the only one that sends on it",
+    "octets": "how many octets of each frame are kept",
+    "frames": "how many frames were copied",
+    "lost": "how many copies were lost",
     "errno": "the system's name of an error",
     "suppressed": "how many lines were left out",
     "port": "the IKE port",

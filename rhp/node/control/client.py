@@ -26,11 +26,11 @@ def ask(path: Path, request: Request, timeout: float = TIMEOUT) -> dict[str, Any
         return _exchange(connection.makefile("rwb"), request)
 
 
-def follow(path: Path) -> Iterator[dict[str, Any]]:
-    """Give the node's events as they come, until it ends."""
+def follow(path: Path, request: Request | None = None) -> Iterator[dict[str, Any]]:
+    """Give the node's events as they come, or what that request streams, until it ends; raises `ControlError`."""
     with _connect(path, TIMEOUT) as connection:
         stream = connection.makefile("rwb")
-        _exchange(stream, Request("events"))
+        _exchange(stream, request or Request("events"))
         connection.settimeout(None)
         while line := stream.readline(ANSWER_LIMIT):
             yield json.loads(line)["event"]

@@ -2,7 +2,7 @@
 
 Request  {"version": 1, "command": "rekey-ike", "connection": "office"}
 Answer   {"version": 1, "ok": true, "result": {...}}  or  {"version": 1, "ok": false, "error": "one sentence"}
-`events` is answered by one such line and then by one line per event, until the client hangs up.
+`events` and `capture` are answered by one such line and then by one line per event, until the client hangs up.
 
 This module imports the standard library only: `rhp status` has to answer at once.
 """
@@ -19,7 +19,7 @@ REQUEST_LIMIT = 16 * 1024
 ANSWER_LIMIT = 64 * 1024 * 1024
 """The longest answer that a client takes."""
 
-_FIELDS = frozenset({"connection", "child", "target", "peer"})
+_FIELDS = frozenset({"connection", "child", "target", "peer", "octets"})
 _LONGEST_FIELD = 256
 
 COMMANDS: dict[str, frozenset[str]] = {
@@ -27,6 +27,7 @@ COMMANDS: dict[str, frozenset[str]] = {
     "down": frozenset(),
     "events": frozenset(),
     "add-lane": frozenset(),
+    "capture": frozenset({"octets"}),
     "initiate": frozenset({"connection"}),
     "terminate": frozenset({"connection"}),
     "rekey-ike": frozenset({"connection"}),

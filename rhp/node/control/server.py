@@ -27,8 +27,16 @@ from rhp.node.control.protocol import (
 Handler = Callable[[Request], Awaitable[dict[str, Any]]]
 """Carries out a request; raises `CommandRefused` with a sentence."""
 
+Put = Callable[[dict[str, Any]], bool]
+"""Gives an event to a client; False when it has not read the earlier ones and this one is lost to it."""
+
+Stream = Callable[[Request, Put], Callable[[], None]]
+"""Begins to give events to a client and returns what ends that; raises `CommandRefused` with a sentence."""
+
 MAX_CLIENTS = 32
 MAX_WAITING_EVENTS = 1000
+MAX_WAITING_LINES = 64
+"""Of the other streams, whose lines are longer."""
 IDLE_SECONDS = 60.0
 
 _logger = logging.getLogger("rhp")
@@ -39,12 +47,14 @@ class CommandRefused(Exception):
 
 
 class ControlServer:
-    """Serves clients until it is closed; `publish` goes to those that asked for events."""
+    """Serves clients until it is closed; `publish` goes to those that asked for events, and a command of `streams` is
+    answered by what its function gives until the client hangs up."""
 
     def __init__(self, path: Path, handler: Handler, idle_seconds: float = IDLE_SECONDS) -> None:
         self._path = path
         self._handler = handler
         self._idle = idle_seconds
+        self.streams: dict[str, Stream] = {}
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
         self._followers: set[asyncio.Queue[bytes]] = set()
@@ -125,6 +135,9 @@ class ControlServer:
             return False
         try:
             request = parse_request(line)
+            if request.command in self.streams:
+                await self._stream(self.streams[request.command], request, reader, writer)
+                return False
             answer = build_result(await self._handler(request))
         except (BadRequest, CommandRefused) as error:
             writer.write(build_error(str(error)))
@@ -140,6 +153,33 @@ class ControlServer:
     async def _stream_events(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_EVENTS)
         self._followers.add(queue)
+        try:
+            await self._pass_on(queue, reader, writer)
+        finally:
+            self._followers.discard(queue)
+
+    async def _stream(
+        self, begin: Stream, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_LINES)
+
+        def put(event: dict[str, Any]) -> bool:
+            if queue.full():
+                return False
+            queue.put_nowait(build_event(event))
+            return True
+
+        end = begin(request, put)
+        try:
+            writer.write(build_result({}))
+            await self._pass_on(queue, reader, writer)
+        finally:
+            end()
+
+    async def _pass_on(
+        self, queue: asyncio.Queue[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Write what comes into the queue until the client hangs up, or does not read for too long."""
         hung_up = asyncio.ensure_future(reader.read(1))
         try:
             while not hung_up.done():
@@ -152,4 +192,3 @@ class ControlServer:
                 await asyncio.wait_for(writer.drain(), self._idle)
         finally:
             hung_up.cancel()
-            self._followers.discard(queue)
