@@ -9,7 +9,7 @@ SA we know, `conductor` runs the exchange through its `tasks`, `lifecycle` and `
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -36,6 +36,7 @@ from rhp.ike.effects import Effect
 from rhp.ike.errors import Fault, LocalError
 from rhp.ike.ike_sa import IkeSa
 from rhp.ike.limiter import Limiter
+from rhp.ike.memory import Memory
 from rhp.ike.path import Endpoint, IpAddress, Path
 from rhp.ike.redirection import Gateway
 from rhp.ike.states import LIVE_CHILD, ChildState, IkeState
@@ -44,7 +45,8 @@ from rhp.ike.tasks import child_create, child_delete, child_rekey, delete, ike_r
 from rhp.ike.turn import Ending, Turn
 from rhp.ike.upkeep import TimeKeeper
 from rhp.ike.vault import Vault
-from rhp.realm.pools import PoolUsage
+from rhp.realm.pool import Lease
+from rhp.realm.pools import PoolUsage, Remembered
 
 RandomBytes = Callable[[int], bytes]
 
@@ -268,6 +270,38 @@ class Engine:
     def set_vault(self, vault: Vault) -> None:
         """Another ticket key from now on; what the vault no longer holds opens nothing."""
         self._ctx.vault = vault
+
+    def recall(self, leases: Iterable[Remembered], spent: Iterable[tuple[bytes, int]]) -> None:
+        """Take up what an earlier engine had lent and spent, before anything else; what no longer fits is left out."""
+        self._ctx.pools.restore(leases)
+        date = resumption.wall_seconds(self._ctx)
+        for ticket_id, expires in spent:
+            self._ctx.spent.add(ticket_id, expires, date)
+
+    def tell(self, memory: Memory) -> None:
+        """Tell `memory` from now on what a later engine would want to `recall`."""
+
+        def changed(lease: Lease, gone: bool) -> None:
+            memory.lease_changed(lease.pool, lease.address, None if gone else lease.identity, in_use=lease.holders > 0)
+
+        self._ctx.pools.watch(changed)
+        self._ctx.spent.watch(memory.ticket_spent)
+
+    def remembered(self) -> tuple[tuple[Remembered, ...], list[tuple[bytes, int]]]:
+        """Every lease and every spent ticket there is now, as `recall` takes them."""
+        return self._ctx.pools.remembered(), self._ctx.spent.items()
+
+    def release_lease(self, address: IpAddress) -> None:
+        """Let an inner address that is kept for its owner be anybody's.
+
+        Raises LocalError for one that is in use, or that nobody has.
+        """
+        try:
+            forgotten = self._ctx.pools.forget(address)
+        except ValueError:
+            raise LocalError("address-in-use", str(address)) from None
+        if not forgotten:
+            raise LocalError("address-not-lent", str(address))
 
     def set_lanes(self, lanes: int, now: float) -> None:
         """There are more lanes than before: ask for pairs for them, where a peer takes part (RFC 9611)."""

@@ -1,10 +1,11 @@
 """One pool of inner addresses: which are lent, which rest, which are free."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from types import MappingProxyType
 
 from rhp.pki.dn import comparable, read_dn
 from rhp.wire.iana import IdType
@@ -13,6 +14,8 @@ from rhp.wire.identity import Identity
 IpAddress = IPv4Address | IPv6Address
 IpNetwork = IPv4Network | IPv6Network
 Key = tuple[int, bytes]
+Changed = Callable[["Lease", bool], None]
+"""Is told of a lease that was taken or left, and with True of one that nobody has any more."""
 
 MAX_RESTING = 16384
 """So many addresses are kept for identities that are away; beyond that the one that has rested longest is forgotten."""
@@ -80,6 +83,7 @@ class Pool:
     __slots__ = (
         "_by_address",
         "_by_identity",
+        "_changed",
         "_cursor",
         "_fixed",
         "_kept",
@@ -89,8 +93,9 @@ class Pool:
         "size",
     )
 
-    def __init__(self, config: PoolConfig) -> None:
+    def __init__(self, config: PoolConfig, changed: Changed = lambda lease, gone: None) -> None:
         self.config = config
+        self._changed = changed
         self.size = sum(span.size for span in config.spans)
         self._fixed = {identity_key(identity): address for identity, address in config.fixed}
         # Never lent to just anybody: fixed ones and those reserved, as far as they lie in the pool.
@@ -158,6 +163,8 @@ class Pool:
         """One holder more."""
         lease.holders += 1
         self._resting.pop(lease.address, None)
+        if lease.holders == 1:
+            self._changed(lease, False)
 
     def release(self, lease: Lease) -> None:
         """One holder fewer; with the last one the address rests."""
@@ -166,6 +173,17 @@ class Pool:
         lease.holders -= 1
         if not lease.holders:
             self._rest(lease)
+            self._changed(lease, False)
+
+    def forget(self, address: IpAddress) -> bool:
+        """Let an address that rests be anybody's; False where nobody has it. ValueError while it is in use."""
+        lease = self._by_address.get(address)
+        if lease is None:
+            return False
+        if lease.holders:
+            raise ValueError("the address is in use")
+        self._forget(lease)
+        return True
 
     def restore(self, identity: Identity, address: IpAddress) -> None:
         """Remember an address for an identity that is away, if it fits and is free."""
@@ -181,6 +199,13 @@ class Pool:
                 self._enter(lease, key)
                 if not lease.holders:
                     self._rest(lease)
+        old.let_go(self._by_address)
+
+    def let_go(self, kept: Mapping[IpAddress, Lease] = MappingProxyType({})) -> None:
+        """This pool is over: tell of all leases but those that are `kept`."""
+        for lease in self.leases():
+            if kept.get(lease.address) is not lease:
+                self._changed(lease, True)
 
     def _at(self, index: int) -> IpAddress:
         for span in self.config.spans:
@@ -213,6 +238,7 @@ class Pool:
         self._resting.pop(lease.address, None)
         del self._by_address[lease.address]
         self._lent_kept -= lease.address in self._kept
+        self._changed(lease, True)
         key = identity_key(lease.identity)
         own = self._by_identity[key]
         own.remove(lease)

@@ -10,7 +10,7 @@ Nothing here does input or output or reads a clock, and no pool is written out: 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rhp.realm.pool import IpAddress, Lease, Pool, PoolConfig, identity_key
+from rhp.realm.pool import Changed, IpAddress, Lease, Pool, PoolConfig, identity_key
 from rhp.wire.identity import Identity
 
 
@@ -36,10 +36,11 @@ class Remembered:
 class Pools:
     """The pools by name."""
 
-    __slots__ = ("_pools",)
+    __slots__ = ("_pools", "_watcher")
 
     def __init__(self, configs: Iterable[PoolConfig] = ()) -> None:
-        self._pools = {config.name: Pool(config) for config in configs}
+        self._watcher: Changed | None = None
+        self._pools = {config.name: Pool(config, self._changed) for config in configs}
 
     def __bool__(self) -> bool:
         return bool(self._pools)
@@ -107,12 +108,27 @@ class Pools:
             if pool is not None:
                 pool.restore(one.identity, one.address)
 
+    def watch(self, watcher: Changed) -> None:
+        """Have `watcher` told of every change from now on."""
+        self._watcher = watcher
+
+    def forget(self, address: IpAddress) -> bool:
+        """Let an address that rests be anybody's; False where nobody has it. ValueError while it is in use."""
+        # Ranges may overlap, so every pool is asked.
+        return sum(pool.forget(address) for pool in self._pools.values()) > 0
+
     def update(self, configs: Iterable[PoolConfig]) -> None:
         """Go on with other pools: loans whose address and identity still fit stay, the others end when they end."""
-        old, self._pools = self._pools, {config.name: Pool(config) for config in configs}
-        for name, pool in self._pools.items():
-            if name in old:
-                pool.adopt(old[name])
+        old, self._pools = self._pools, {config.name: Pool(config, self._changed) for config in configs}
+        for name, gone in old.items():
+            if name in self._pools:
+                self._pools[name].adopt(gone)
+            else:
+                gone.let_go()
+
+    def _changed(self, lease: Lease, gone: bool) -> None:
+        if self._watcher is not None:
+            self._watcher(lease, gone)
 
     def _named(self, names: Sequence[str]) -> list[Pool]:
         return [self._pools[name] for name in names if name in self._pools]
