@@ -3,13 +3,12 @@
 `vault.json` in node.state_dir has mode 0600 and is replaced as a whole. A ticket key seals for twelve hours and opens
 for twelve more, so that a ticket given in its last moment lives as long as any; then it is forgotten, and what was
 sealed with it cannot be opened by anybody any more. Two nodes with one vault would betray each other's tokens, so the
-file is locked, and who comes second keeps its secrets in memory only.
+folder is locked, and who comes second does not start.
 """
 
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hmac
 import json
 import os
@@ -22,9 +21,9 @@ from rhp.crypto.secret import Secret
 from rhp.guard.keyfile import read_secret_file
 from rhp.ike.vault import KEY_NAME_OCTETS, SECRET_OCTETS, TicketKey, Vault
 from rhp.node.journal import Journal
+from rhp.node.state.lock import lock_folder
 
 NAME = "vault.json"
-LOCK = "vault.lock"
 SEALS_FOR = 12 * 3600
 OPENS_FOR = 2 * SEALS_FOR
 LOOK_AGAIN = 600.0
@@ -51,10 +50,13 @@ class NodeVault:
         self._timer: asyncio.TimerHandle | None = None
 
     def open(self) -> Vault:
-        """Read the vault, or make one. What cannot be read or written is told, and lives in memory instead."""
+        """Read the vault, or make one. What cannot be read or written is told, and lives in memory instead.
+
+        Raises `StartError` where another node has the folder.
+        """
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._take_lock()
+            self._lock = lock_folder(self._folder)
             self._read()
         except OSError as error:
             self._refused(error)
@@ -107,15 +109,6 @@ class NodeVault:
 
     def _vault(self) -> Vault:
         return Vault(self._crash, tuple(entry.key for entry in self._entries))
-
-    def _take_lock(self) -> None:
-        descriptor = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            raise ValueError(f"{self._folder} is another node's; write a node.state_dir of its own") from None
-        self._lock = descriptor
 
     def _read(self) -> None:
         path = self._folder / NAME

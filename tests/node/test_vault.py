@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from rhp.node.errors import StartError
 from rhp.node.vault import LOOK_AGAIN, NodeVault
 
 BEGAN = datetime(2026, 6, 1, tzinfo=UTC)
@@ -199,10 +200,11 @@ def test_a_folder_in_a_file_system_that_takes_none(vault, book):
     assert "/proc/rhp" in fields["detail"]
 
 
-def test_a_second_node_keeps_its_secrets_to_itself(vault, book):
-    first = vault().open()
-    second = vault().open()
-    assert second.crash != first.crash
-    assert "another node's" in book.lines[0][1]["detail"]
-    assert reopened(vault) != first  # Still locked; and nothing was overwritten:
-    assert len(book.lines) == 2
+def test_a_second_node_is_refused(vault, book, tmp_path):
+    one = vault()
+    first = one.open()
+    with pytest.raises(StartError, match=f"another node keeps its state in {tmp_path}/state; end that one, or give"):
+        vault().open()
+    one.close()
+    assert reopened(vault) == first
+    assert book.lines == []
