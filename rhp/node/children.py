@@ -89,6 +89,7 @@ class Children:
         self._members: Tally[tuple[str, tuple[int, bytes]]] = Tally()
         self._macs = PseudoMacs()
         self._mtus: Tally[int] = Tally()
+        self.on_end: Callable[[Lineage], None] | None = None
 
     def __iter__(self) -> Iterator[Lineage]:
         return iter(list(self._lineages.values()))
@@ -253,6 +254,8 @@ class Children:
         for spi in lineage.spis:
             self._by_spi.pop(spi, None)
             self._forget_outbound(spi)
+        if self.on_end is not None:
+            self.on_end(lineage)  # Whoever wants the port's counters has to take them now.
         self._plane.remove_port(lineage.port)
         self._leave(lineage.connection, lineage.peer, lineage.pseudo_mac)
         self._mtus.remove(lineage.mtu)

@@ -49,6 +49,8 @@ from rhp.node.network import NetworkQueue
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
 from rhp.node.settings import NodeSettings
+from rhp.node.state.commands import StateCommands
+from rhp.node.state.store import Store
 from rhp.node.stopwatch import Stopwatch
 from rhp.node.tap import Tap, chosen_mac
 from rhp.node.tunnels import Tunnels
@@ -94,6 +96,7 @@ class Node:
         self._monitor: NetlinkMonitor | None = None
         self._paths = PathMtus(interface_mtu, settings.path_mtu)
         self._children = Children(self._plane, settings.hub, self._paths.mtu)
+        self._store = Store(settings.state_dir, _utc_now, self._journal, self._engine, self._plane, self._children)
         self._network = NetworkQueue(guard)
         self._tap = Tap(guard, self._plane, self._journal, settings.interface, self._mtu, self._mac, self._restored)
         self._assigned = Assigned(
@@ -104,6 +107,7 @@ class Node:
         self._adapter = self._make_adapter()
         self._keeper = self._make_keeper()
         self._commands = self._make_commands()
+        self._state_commands = StateCommands(self._store, self._engine, self._journal)
 
     def stop(self, why: str) -> None:
         """Begin to end; safe from a signal handler of the loop, and safe twice."""
@@ -132,6 +136,8 @@ class Node:
         stack.callback(self._edges.close)
         self._engine.set_vault(self._vault.open())
         stack.callback(self._vault.close)
+        self._store.open()
+        stack.push_async_callback(self._store.close)
         self._config = await bind_to_secrets(self._config, self._guard, self._vault.fingerprint_key)
         self._engine.set_config(self._config)
         await open_sockets(self._guard, self._plane, settings, raw_esp=self._raw_esp, edges=self._edges)
@@ -279,7 +285,8 @@ class Node:
     async def _handle(self, request: Request) -> dict[str, Any]:
         if self._state not in ("running", "stopping") and request.command != "down":
             raise CommandRefused(f"the node is {self._state}; try again in a moment")
-        return await self._commands.handle(request)
+        told = self._state_commands.handle(request)
+        return told if told is not None else await self._commands.handle(request)
 
     def _heard(self, event: events.Event) -> None:
         extra: dict[str, object] = {}
@@ -287,6 +294,7 @@ class Node:
             extra["established_ms"] = took
         retry = self._keeper.heard(event)
         self._assigned.heard(event, again=retry is not None)
+        self._store.heard(event)
         if isinstance(event, events.InitiationFailed | events.ChildFailed):
             extra["retry_in"] = retry
         self._journal.record(event, **extra)
@@ -320,7 +328,9 @@ class Node:
             starts={one.name: one.start for one in self._config.connections},
             established_ms=self._stopwatch.established_ms,
         )
-        return status.picture(sources, self._state, now - self._began, now)
+        shown = status.picture(sources, self._state, now - self._began, now)
+        shown["counters"]["node"].update(self._store.counters)
+        return shown
 
 
 async def run(settings: NodeSettings, engine_config: EngineConfig, guard: Guard) -> None:

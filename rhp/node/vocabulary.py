@@ -84,6 +84,13 @@ EVENTS: dict[str, Word] = {
         _WARNING,
         "Peers will not be told of a crash by token, and their tickets end with this run; detail says why.",
     ),
+    "state unwritten": Word(
+        _ERROR, "Leases, spent tickets and totals are kept in memory only, and written as soon as it works again."
+    ),
+    "state written": Word(_INFO, "The state file has everything again."),
+    "state set aside": Word(
+        _ERROR, "The state file was damaged; place says where it is now, and a new one goes on with what is known."
+    ),
     "lane added": Word(_INFO, "One more thread for packets is at work."),
     "install failed": Word(_ERROR, "The data plane did not take an SA; its child is deleted."),
     "route added": Word(_INFO, "Traffic to a child's remote selector goes through the tunnel."),
@@ -156,6 +163,6 @@ FIELDS: dict[str, str] = {
     "natt_port": "the NAT traversal port",
     "pid": "the process",
     "version": "rhp's version",
-    "place": "file and line",
+    "place": "a file, with the line where there is one",
 }
 """Every field with its meaning."""

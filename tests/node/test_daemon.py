@@ -252,6 +252,49 @@ def test_a_start_that_fails_leaves_nothing(configured, run, refused):
     assert len(after) <= len(before)
 
 
+def test_two_nodes_on_one_state_folder(configured, run):
+    async def body():
+        first, (settings, config, guard) = configured("a"), configured("b")
+        async with serving(*first):
+            node = Node(replace(settings, state_dir=first[0].state_dir), config, guard)
+            with pytest.raises(StartError, match=f"another node keeps its state in {first[0].state_dir}; end that one"):
+                await node.serve()
+            assert guard.asked == [ReleaseAll()]
+        guard.close()
+
+    run(body())
+
+
+def test_totals_and_leases_outlive_the_node(configured, run):
+    async def body():
+        a, b = configured("a"), configured("b")
+        for handshakes in (1, 2):
+            async with serving(*b):
+                async with serving(*a):
+
+                    async def totals(node=a):
+                        found = await asyncio.to_thread(ask, node[0].control_socket, Request("totals"))
+                        return {one["connection"]: one for one in found["totals"]}
+
+                    async with asyncio.timeout(8):
+                        while (await totals()).get("cable", {}).get("handshakes") != handshakes:
+                            await asyncio.sleep(0.01)
+                    await until(lambda: a[2].cables)
+                    a[2].cables[-1].send(FRAME)
+                    async with asyncio.timeout(8):
+                        while (await totals())["cable"]["packets_out"] < handshakes:
+                            await asyncio.sleep(0.01)
+                        while (await totals(b))["cable"]["packets_in"] < handshakes:
+                            await asyncio.sleep(0.01)
+                shown = await asyncio.to_thread(ask, b[0].control_socket, Request("leases"))
+                assert shown["leases"] == []
+        assert (a[0].state_dir / "state.db").exists()
+        # The log went into the file, and nothing lies about.
+        assert not (a[0].state_dir / "state.db-wal").exists()
+
+    run(body())
+
+
 @pytest.mark.parametrize("text", [None, "1 / 0", "import nothing_of_that_name"])
 def test_an_extension_that_cannot_be_loaded_is_one_sentence(configured, run, tmp_path, monkeypatch, text):
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -19,7 +19,7 @@ REQUEST_LIMIT = 16 * 1024
 ANSWER_LIMIT = 64 * 1024 * 1024
 """The longest answer that a client takes."""
 
-_FIELDS = frozenset({"connection", "child", "target", "peer", "octets"})
+_FIELDS = frozenset({"connection", "child", "target", "peer", "octets", "address"})
 _LONGEST_FIELD = 256
 
 COMMANDS: dict[str, frozenset[str]] = {
@@ -28,6 +28,9 @@ COMMANDS: dict[str, frozenset[str]] = {
     "events": frozenset(),
     "add-lane": frozenset(),
     "capture": frozenset({"octets"}),
+    "leases": frozenset(),
+    "release-lease": frozenset({"address"}),
+    "totals": frozenset(),
     "initiate": frozenset({"connection"}),
     "terminate": frozenset({"connection"}),
     "rekey-ike": frozenset({"connection"}),
