@@ -15,27 +15,40 @@ import click
 from rhp.cli.lanes import KEYS, lane_lines
 from rhp.cli.options import ask_node, config_option, output_option
 from rhp.cli.table import octets, render, span
+from rhp.cli.totals import total_lines
 
 FAILURES_SHOWN = 5
 
 
 @click.command()
 @click.option("--lanes", is_flag=True, help="Show what each lane carries, and what the kernel does for it")
+@click.option("--totals", is_flag=True, help="Show what each connection carried in all its life, over restarts")
 @output_option
 @config_option
-def status(lanes: bool, output: str, config_file: Path) -> None:
+def status(lanes: bool, totals: bool, output: str, config_file: Path) -> None:
     """Show what the running node does
 
     The interface, every connection with its tunnels, and what failed lately. With -o json everything, counters too.
     """
+    # What reads from a pipe wants a row in one line, whatever its length.
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if totals:
+        _show_totals(ask_node(config_file, "totals"), output, room)
+        return
     picture = ask_node(config_file, "status")
     shown = {key: picture[key] for key in KEYS} if lanes else picture
     if output == "json":
         click.echo(json.dumps(shown, indent=2))
         return
-    # What reads from a pipe wants a row in one line, whatever its length.
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in lane_lines(picture, room) if lanes else lines(picture, datetime.now(UTC), room):
+        click.echo(line)
+
+
+def _show_totals(answer: dict[str, Any], output: str, room: int | None) -> None:
+    if output == "json":
+        click.echo(json.dumps(answer, indent=2))
+        return
+    for line in total_lines(answer["totals"], datetime.now(UTC), room):
         click.echo(line)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 
 def render(head: Sequence[str], rows: Iterable[Sequence[object]], room: int | None = None) -> list[str]:
@@ -53,6 +54,15 @@ def span(seconds: float | None) -> str:
     if whole < 86400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86400}d{whole % 86400 // 3600:02d}h"
+
+
+def ago(date: str, now: datetime) -> str:
+    """How long a date in ISO form is ago, for people: "2h13m ago"; `now` is aware."""
+    try:
+        then = datetime.fromisoformat(date)
+    except ValueError:
+        return "-"
+    return f"{span(max(0.0, (now - then).total_seconds()))} ago"
 
 
 def _cell(value: object) -> str:

@@ -67,6 +67,9 @@ def answering(folder):
             "reauthenticate": {"renewed": 1},
             "delete-child": {"children": 1},
             "redirect": {"redirected": 3, "unable": 1},
+            "leases": {"schema_version": 1, "leases": []},
+            "release-lease": {"released": ["anna@example.org"]},
+            "totals": {"schema_version": 1, "totals": []},
         }.get(request.command, {})
 
     async def serve():
