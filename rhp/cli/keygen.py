@@ -43,7 +43,12 @@ def psk(file: Path | None) -> None:
     Prints it, or writes it to a file that only its owner can read, in a folder that is made where there is none. Both
     ends of a connection need the same key.
     """
-    _shared_key(file, "psk_file", base64.b64encode(secrets.token_bytes(PSK_OCTETS)).decode())
+    _shared_key(file, "psk_file", new_psk())
+
+
+def new_psk() -> str:
+    """A pre-shared key of 256 random bits, as text."""
+    return base64.b64encode(secrets.token_bytes(PSK_OCTETS)).decode()
 
 
 @keygen.command()

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 COMMANDS = {
+    "init": "rhp.cli.init:init",
     "up": "rhp.cli.up:up",
     "status": "rhp.cli.status:status",
     "down": "rhp.cli.down:down",
@@ -25,6 +26,7 @@ COMMANDS = {
 """Every subcommand and where it stands, in the order of a node's life."""
 
 SUMMARIES = {
+    "init": "Write a first configuration",
     "up": "Run a node in the foreground",
     "status": "Show what the running node does",
     "down": "End the running node",
