@@ -56,7 +56,9 @@ EVENTS: dict[str, Word] = {
     "path changed": Word(
         _INFO, "The traffic with a peer goes between other addresses from now on; reason says what changed."
     ),
-    "path refused": Word(_WARNING, "A peer does not want to be reached over a path that we chose (RFC 4555)."),
+    "path refused": Word(
+        _WARNING, "A peer does not want to be reached over a path that we chose (RFC 4555).", by_stranger=True
+    ),
     "capture begun": Word(_INFO, "Somebody copies what the tunnels carry to a file; octets of each frame are kept."),
     "capture ended": Word(_INFO, "The copying is over; frames were copied, and lost ones were not read in time."),
     "addresses changed": Word(_INFO, "This machine has other addresses than before; old and new list them."),
@@ -76,8 +78,8 @@ EVENTS: dict[str, Word] = {
     "dns set": Word(_INFO, "Names are looked up by the peer's name servers: those of domains, or all."),
     "dns removed": Word(_INFO, "Names are looked up as before."),
     "dns skipped": Word(_WARNING, "The peer's name servers are not used; detail says why."),
-    "extension note": Word(_INFO, "An extension has something to tell; detail says what."),
-    "engine fault": Word(_ERROR, "A mistake of this program ended one IKE SA; please report it."),
+    "extension note": Word(_INFO, "An extension has something to tell; detail says what.", by_stranger=True),
+    "engine fault": Word(_ERROR, "A mistake of this program ended one IKE SA; please report it.", by_stranger=True),
     "step failed": Word(_ERROR, "A mistake of this program in one step, with its traceback; please report it."),
     "control request failed": Word(_ERROR, "The same in a command of the control socket."),
     "vault unusable": Word(
@@ -119,8 +121,19 @@ EVENTS: dict[str, Word] = {
     "guard malformed": Word(
         _WARNING, "The node sent the guard something that is no question; reason says what.", by_stranger=True
     ),
-    "lines suppressed": Word(_WARNING, "Lines that strangers caused were left out; suppressed counts them."),
-    "command": Word(_INFO, "Someone with access to the control socket asked for something."),
+    "lines suppressed": Word(
+        _WARNING, "Lines that peers or strangers caused were left out: those of remote or peer, or of all together."
+    ),
+    "command": Word(
+        _INFO,
+        "Someone with access to the control socket had something done; uid and client say who, outcome how it went.",
+    ),
+    "question refused": Word(
+        _INFO, "The guard did not do what the node asked for; question says what, detail why.", by_stranger=True
+    ),
+    "audit file unusable": Word(_ERROR, "A line of the audit is in the log alone; detail says why."),
+    "metrics served": Word(_INFO, "Metrics can be read at address."),
+    "metrics request failed": Word(_ERROR, "A mistake of this program in answering a request for metrics."),
 }
 """Every event."""
 
@@ -153,12 +166,19 @@ FIELDS: dict[str, str] = {
     "retry_in": "seconds until the next try",
     "established_ms": "milliseconds from the first IKE message to the first installed Child SA",
     "command": "the control command, or the question put to the guard",
+    "target": "the gateway that peers are sent to",
+    "uid": "the number of the user who gave a command",
+    "client": "the process that gave a command",
+    "outcome": "done, refused or failed; or interrupted, when the node ended meanwhile",
+    "question": "what the guard was asked, as a word",
+    "address": "where something is served",
     "lane": "the number of a data plane thread; of a Child SA, the only one that sends on it",
     "octets": "how many octets of each frame are kept",
     "frames": "how many frames were copied",
     "lost": "how many copies were lost",
     "errno": "the system's name of an error",
     "suppressed": "how many lines were left out",
+    "remote": "the address whose lines were left out, of IPv6 its /64",
     "port": "the IKE port",
     "natt_port": "the NAT traversal port",
     "pid": "the process",

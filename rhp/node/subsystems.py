@@ -1,0 +1,78 @@
+"""The parts of a node that have a level of their own in the log: `node.log_levels`. `docs/logging.md` lists them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+NODE, AUDIT = "node", "audit"
+
+SUBSYSTEMS: dict[str, str] = {
+    NODE: "the node itself, and all that is not named below",
+    "ike": "calls, handshakes, proofs and rekeys of IKE SAs",
+    "child": "Child SAs",
+    "path": "where peers are reached, and how long packets to them may be",
+    "address": "inner addresses that are lent or assigned, and name servers",
+    "link": "the network interface and routes",
+    AUDIT: "who did what to the node; also written to node.audit_file",
+}
+"""Every subsystem with its meaning."""
+
+_EVENTS: dict[str, tuple[str, ...]] = {
+    "ike": (
+        "connecting",
+        "connecting ended",
+        "connecting failed",
+        "authentication failed",
+        "handshake refused",
+        "ike established",
+        "ike rekeyed",
+        "ike reauthenticated",
+        "ike closed",
+        "ike state",
+        "redirected",
+        "engine fault",
+    ),
+    "child": ("child established", "child rekeyed", "child closed", "child failed", "install failed"),
+    "path": (
+        "path changed",
+        "path refused",
+        "path mtu changed",
+        "icmp unheard",
+        "addresses changed",
+        "addresses unwatched",
+        "address doubled",
+    ),
+    "address": (
+        "address leased",
+        "lease ended",
+        "addresses assigned",
+        "address added",
+        "address removed",
+        "address skipped",
+        "dns set",
+        "dns removed",
+        "dns skipped",
+    ),
+    "link": (
+        "route added",
+        "route removed",
+        "route skipped",
+        "mtu changed",
+        "tap lost",
+        "tap restored",
+        "tap restore failed",
+        "lane added",
+    ),
+    AUDIT: ("command", "guard refused", "node started", "node stopping", "node stopped"),
+}
+
+
+@cache
+def subsystem_of(event: str) -> str:
+    """The subsystem of an event of `rhp.node.vocabulary`."""
+    return next((name for name, words in _EVENTS.items() if event in words), NODE)
+
+
+def events_of(subsystem: str) -> tuple[str, ...]:
+    """The events that stand in that subsystem's list; those of "node" are all others."""
+    return _EVENTS.get(subsystem, ())
