@@ -50,7 +50,6 @@ class Commands:
         name, child = request.fields.get("connection", ""), request.fields.get("child", "")
         if request.command == "events":
             return {}
-        self._journal.write("command", command=request.command, connection=name, child=child)
         if request.command == "down":
             self._stop("command")
             return {}

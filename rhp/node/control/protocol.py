@@ -42,9 +42,16 @@ COMMANDS: dict[str, frozenset[str]] = {
 }
 """Every command with the fields that it needs."""
 
+LOOKS = frozenset({"status", "events"})
+"""The commands that change nothing, so that the audit has no line of them."""
+
 
 class BadRequest(ValueError):
     """A request that is none; the message is the answer's sentence."""
+
+
+class CommandRefused(Exception):
+    """The command cannot be done; the message is one sentence for the client."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from rhp.node.control.audit import Audit, audited
 from rhp.node.control.protocol import (
     REQUEST_LIMIT,
     BadRequest,
+    CommandRefused,
     Request,
     build_error,
     build_event,
@@ -41,18 +43,19 @@ IDLE_SECONDS = 60.0
 
 _logger = logging.getLogger("rhp")
 
-
-class CommandRefused(Exception):
-    """The command cannot be done; the message is one sentence for the client."""
+__all__ = ["CommandRefused", "ControlServer", "Handler"]
 
 
 class ControlServer:
     """Serves clients until it is closed; `publish` goes to those that asked for events, and a command of `streams` is
     answered by what its function gives until the client hangs up."""
 
-    def __init__(self, path: Path, handler: Handler, idle_seconds: float = IDLE_SECONDS) -> None:
+    def __init__(
+        self, path: Path, handler: Handler, idle_seconds: float = IDLE_SECONDS, audit: Audit | None = None
+    ) -> None:
         self._path = path
         self._handler = handler
+        self._audit = audit
         self._idle = idle_seconds
         self.streams: dict[str, Stream] = {}
         self._server: asyncio.Server | None = None
@@ -138,7 +141,8 @@ class ControlServer:
             if request.command in self.streams:
                 await self._stream(self.streams[request.command], request, reader, writer)
                 return False
-            answer = build_result(await self._handler(request))
+            with audited(self._audit, request, writer):
+                answer = build_result(await self._handler(request))
         except (BadRequest, CommandRefused) as error:
             writer.write(build_error(str(error)))
             await asyncio.wait_for(writer.drain(), self._idle)
@@ -169,7 +173,8 @@ class ControlServer:
             queue.put_nowait(build_event(event))
             return True
 
-        end = begin(request, put)
+        with audited(self._audit, request, writer):
+            end = begin(request, put)
         try:
             writer.write(build_result({}))
             await self._pass_on(queue, reader, writer)
