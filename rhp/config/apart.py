@@ -20,6 +20,8 @@ def apart(loaded: Loaded) -> Shares:
         run_dir=str(settings.run_dir),
         state_dir=str(settings.state_dir),
         log_level=settings.log_level,
+        log_levels=tuple(settings.log_levels.items()),
+        log_format=settings.log_format,
         lowest_port=min(settings.port, settings.natt_port),
         warnings=warnings,
     )

@@ -15,6 +15,7 @@ from rhp.config import crypto_values, pool_values, selectors, values
 from rhp.config.pool_values import AddressRange, IpAddress
 from rhp.config.values import IpInterface, IpNetwork
 from rhp.crypto.proposal import EspProposal, IkeProposal
+from rhp.node.metrics.address import MetricsAddress
 from rhp.node.paths import DEFAULT_RUN_DIR, DEFAULT_STATE_DIR
 from rhp.pki.identity import IdentityPattern
 from rhp.wire.identity import Identity
@@ -40,6 +41,8 @@ Mss = Annotated[int | Literal["auto", False], PlainValidator(values.whole(216, 6
 Window = Annotated[int, PlainValidator(values.whole(32, 4096, "a replay window"))]
 Account = Annotated[str, PlainValidator(values.account)]
 LogLevel = Annotated[str, PlainValidator(values.log_level)]
+LogLevels = Annotated[dict[str, str], PlainValidator(values.log_levels)]
+MetricsPlace = Annotated[MetricsAddress, PlainValidator(values.metrics_address)]
 Mac = Annotated[bytes, PlainValidator(values.mac)]
 PpkId = Annotated[str, PlainValidator(values.ppk_id)]
 Device = Annotated[str, PlainValidator(values.device)]
@@ -89,6 +92,13 @@ class Node(Table):
     user: Account = "rhp"
     group: Account = "rhp"
     guard_user: Account = "rhp-guard"
+    log_levels: LogLevels = Field(default_factory=dict)
+    # The journal's own fields where systemd reads standard error, and text for people everywhere else.
+    log_format: Literal["auto", "text", "json", "journal"] = "auto"
+    # None: the same lines are in the log, and a file has to be rotated by somebody.
+    audit_file: Folder | None = None
+    # Nowhere, because whoever reaches the port can read them.
+    metrics: MetricsPlace | None = None
     # None, although some may be installed: each takes part in the protocol of a privileged process.
     extensions: Texts = Field(default_factory=list)
 

@@ -14,6 +14,7 @@ from rhp.guard.brief import Identities
 from rhp.guard.policy import GuardPolicy, PpkSecret, PrivateKey, PskSecret
 from rhp.guard.secrets import decode_psk
 from rhp.ike.config import AuthKind, ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, Ppk, RemoteAuth
+from rhp.node.metrics.address import MetricsAddress, UnixAddress
 from rhp.node.settings import HubSettings, InterfaceSettings, NodeSettings, StaticMac
 from rhp.pki.identity import ANONYMOUS, IdentityPattern, format_identity, parse_identity
 from rhp.realm.pool import PoolConfig
@@ -37,6 +38,10 @@ def to_settings(configuration: Configuration, folder: Path) -> NodeSettings:
         state_dir=folder / node.state_dir,
         run_dir=folder / node.run_dir,
         log_level=node.log_level,
+        log_levels=node.log_levels,
+        log_format=node.log_format,
+        audit_file=folder / node.audit_file if node.audit_file is not None else None,
+        metrics=_place(node.metrics, folder),
         interface=InterfaceSettings(
             name=interface.name,
             addresses=tuple(interface.addresses),
@@ -173,6 +178,10 @@ def _connection(name: str, connection: Connection, chains: Chains, port: int) ->
         reauth_time=float(connection.reauth_time),
         ppk=Ppk(connection.ppk_id.encode(), connection.ppk_required) if connection.ppk_id is not None else None,
     )
+
+
+def _place(address: MetricsAddress | None, folder: Path) -> MetricsAddress | None:
+    return UnixAddress(folder / address.path) if isinstance(address, UnixAddress) else address
 
 
 def _pool(name: str, pool: Pool, interface: Interface) -> PoolConfig:

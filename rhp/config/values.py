@@ -13,7 +13,9 @@ from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip
 from pathlib import Path
 
 from rhp.config.suggest import nearest, one_of
+from rhp.node.metrics.address import MetricsAddress, parse_address
 from rhp.node.paths import CONTROL_SOCKET
+from rhp.node.subsystems import SUBSYSTEMS
 
 IpNetwork = IPv4Network | IPv6Network
 IpInterface = IPv4Interface | IPv6Interface
@@ -188,6 +190,22 @@ def log_level(value: object) -> str:
         hint = nearest(written, _LOG_LEVELS)
         raise ValueError(f'"{written}" is not a log level; write {hint or one_of(_LOG_LEVELS)}')
     return written
+
+
+def log_levels(value: object) -> dict[str, str]:
+    """Read a table of levels by subsystem."""
+    if not isinstance(value, dict):
+        raise ValueError('write a table of levels, such as {ike = "debug"}')
+    for subsystem in value:
+        if subsystem not in SUBSYSTEMS:
+            hint = nearest(str(subsystem), SUBSYSTEMS)
+            raise ValueError(f'"{subsystem}" is no part of the log; write {hint or one_of(SUBSYSTEMS)}')
+    return {subsystem: log_level(level) for subsystem, level in value.items()}
+
+
+def metrics_address(value: object) -> MetricsAddress:
+    """Read where metrics are served."""
+    return parse_address(text(value))
 
 
 def whole(low: int, high: int, noun: str, *words: str | bool) -> Callable[[object], int | str | bool]:

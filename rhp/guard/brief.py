@@ -38,6 +38,8 @@ class Brief:
     run_dir: str
     state_dir: str
     log_level: str
+    log_levels: tuple[tuple[str, str], ...]
+    log_format: str
     lowest_port: int
     warnings: tuple[Warned, ...] = ()
 

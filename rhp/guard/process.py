@@ -49,8 +49,17 @@ def run(config_file: Path) -> int | Mistaken:
         child.end()
 
 
+def _open_log(brief: Brief) -> None:
+    try:
+        set_up(brief.log_level, levels=dict(brief.log_levels), form=brief.log_format)
+    except OSError as error:
+        raise StartError(
+            f'the journal cannot be written to: {error.strerror}; write "text" or "json" into node.log_format'
+        ) from None
+
+
 def _run(child: Child, brief: Brief, share: bytes) -> int:
-    set_up(brief.log_level)
+    _open_log(brief)
     log = EventLog(time.monotonic)
     preflight.check_machine(brief.lowest_port)
     for warned in brief.warnings:

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from rhp.guard.protocol import Answer
 from rhp.ike import (
+    census,
     child_sa,
     conductor,
     endpoint,
@@ -28,6 +29,7 @@ from rhp.ike import (
     status,
 )
 from rhp.ike.admission import Admission
+from rhp.ike.census import Census
 from rhp.ike.child_sa import ChildSa
 from rhp.ike.config import EngineConfig
 from rhp.ike.context import Context, SourceOf, no_route
@@ -324,6 +326,10 @@ class Engine:
         """
         sas = (sa for sa in self._ctx.table.sas() if sa.successor is None)
         return [status.of(sa) for sa in sas if connection is None or sa.connection_name == connection]
+
+    def census(self) -> Census:
+        """How many IKE SAs there are of each connection; far cheaper than `status`."""
+        return census.take(self._ctx.table)
 
     def count(self) -> int:
         """How many IKE SAs `status` tells of."""

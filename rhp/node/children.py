@@ -24,6 +24,7 @@ from rhp.node.pseudomac import PseudoMacs
 from rhp.node.selectors import networks
 from rhp.node.settings import HubSettings
 from rhp.node.tally import Tally
+from rhp.node.traffic import Traffic
 from rhp.pki.identity import ANONYMOUS
 from rhp.wire.ts import TrafficSelector
 
@@ -90,6 +91,7 @@ class Children:
         self._macs = PseudoMacs()
         self._mtus: Tally[int] = Tally()
         self.on_end: Callable[[Lineage], None] | None = None
+        self.traffic = Traffic()
 
     def __iter__(self) -> Iterator[Lineage]:
         return iter(list(self._lineages.values()))
@@ -256,6 +258,7 @@ class Children:
             self._forget_outbound(spi)
         if self.on_end is not None:
             self.on_end(lineage)  # Whoever wants the port's counters has to take them now.
+        self.traffic.ended(lineage.connection, self._plane.port_counters(lineage.port))
         self._plane.remove_port(lineage.port)
         self._leave(lineage.connection, lineage.peer, lineage.pseudo_mac)
         self._mtus.remove(lineage.mtu)

@@ -53,8 +53,10 @@ from rhp.node.state.commands import StateCommands
 from rhp.node.state.store import Store
 from rhp.node.stopwatch import Stopwatch
 from rhp.node.tap import Tap, chosen_mac
+from rhp.node.telemetry import Telemetry
 from rhp.node.tunnels import Tunnels
 from rhp.node.vault import NodeVault
+from rhp.node.watchedguard import WatchedGuard
 from rhp.node.whereabouts import Whereabouts, addresses_now, source_of
 
 FAREWELL_SECONDS = 2.0
@@ -73,8 +75,8 @@ class Node:
         except LocalError as error:
             raise StartError(error.detail) from error
         self._settings = settings
-        self._guard = guard
         self._loop = asyncio.get_running_loop()
+        self._guard = WatchedGuard(guard, self._loop.time, lambda *refusal: self._telemetry.refused(*refusal))
         self._began = self._loop.time()
         self._stop = asyncio.Event()
         self._why = ""
@@ -87,8 +89,12 @@ class Node:
         self._plane = DataPlane(lane_count(settings.lanes, settings.cpus), settings.steering, settings.spare_lanes)
         self._plane.pin(settings.cpus)
         self._config = self._place(engine_config)
-        self._control = ControlServer(settings.control_socket, self._handle)
+        self._control = ControlServer(
+            settings.control_socket, self._handle, audit=lambda *command: self._telemetry.commanded(*command)
+        )
+        self._log = EventLog(self._loop.time)
         self._journal = self._make_journal()
+        self._telemetry = Telemetry(settings, self._log, self._journal)
         self._engine = Engine(
             self._config, allocate_spi=self._plane.allocate_spi, wall_clock=_utc_now, source_of=source_of
         )
@@ -97,8 +103,10 @@ class Node:
         self._paths = PathMtus(interface_mtu, settings.path_mtu)
         self._children = Children(self._plane, settings.hub, self._paths.mtu)
         self._store = Store(settings.state_dir, _utc_now, self._journal, self._engine, self._plane, self._children)
-        self._network = NetworkQueue(guard)
-        self._tap = Tap(guard, self._plane, self._journal, settings.interface, self._mtu, self._mac, self._restored)
+        self._network = NetworkQueue(self._guard)
+        self._tap = Tap(
+            self._guard, self._plane, self._journal, settings.interface, self._mtu, self._mac, self._restored
+        )
         self._assigned = Assigned(
             self._network, self._journal, settings.interface.name, self._tap.claim, self._tap.disclaim
         )
@@ -116,11 +124,15 @@ class Node:
 
     async def serve(self) -> None:
         """Start, serve until `stop`, take everything back. Raises `StartError`."""
-        async with AsyncExitStack() as stack:
-            await self._start(stack)
-            await self._stop.wait()
-            await self._say_goodbye()
-        self._journal.write("node stopped", pid=os.getpid())
+        self._telemetry.open()
+        try:
+            async with AsyncExitStack() as stack:
+                await self._start(stack)
+                await self._stop.wait()
+                await self._say_goodbye()
+            self._journal.write("node stopped", pid=os.getpid())
+        finally:
+            await self._telemetry.close()
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self._settings
@@ -158,6 +170,9 @@ class Node:
         self._watch.start()
         stack.callback(self._watch.stop)
         self._watch_addresses(stack)
+        await self._telemetry.serve(
+            self._rooms, lambda: self._config.connections, self._control, self._guard, lambda: self._state
+        )
         self._state = "running"
         self._journal.write(
             "node started",
@@ -213,9 +228,7 @@ class Node:
 
     def _make_journal(self) -> Journal:
         expected = {one.name: one.remote.pattern.text for one in self._config.connections}
-        return Journal(
-            EventLog(self._loop.time), _utc_now, self._control.publish, expected, lambda: self._control.followed
-        )
+        return Journal(self._log, _utc_now, self._control.publish, expected, lambda: self._control.followed)
 
     def _make_tunnels(self) -> Tunnels:
         return Tunnels(
@@ -292,6 +305,7 @@ class Node:
         extra: dict[str, object] = {}
         if (took := self._stopwatch.heard(event, self._loop.time())) is not None:
             extra["established_ms"] = took
+        self._telemetry.heard(event, took)
         retry = self._keeper.heard(event)
         self._assigned.heard(event, again=retry is not None)
         self._store.heard(event)
@@ -313,7 +327,12 @@ class Node:
 
     def _picture(self) -> dict[str, Any]:
         now = self._loop.time()
-        sources = status.Sources(
+        shown = status.picture(self._rooms(), self._state, now - self._began, now)
+        shown["counters"]["node"].update(self._store.counters)
+        return shown
+
+    def _rooms(self) -> status.Sources:
+        return status.Sources(
             engine=self._engine,
             plane=self._plane,
             children=self._children,
@@ -328,9 +347,6 @@ class Node:
             starts={one.name: one.start for one in self._config.connections},
             established_ms=self._stopwatch.established_ms,
         )
-        shown = status.picture(sources, self._state, now - self._began, now)
-        shown["counters"]["node"].update(self._store.counters)
-        return shown
 
 
 async def run(settings: NodeSettings, engine_config: EngineConfig, guard: Guard) -> None:

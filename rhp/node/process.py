@@ -41,7 +41,7 @@ def main() -> None:
     if not isinstance(start, Start):
         raise SystemExit(f"rhp: the guard began with {type(start).__name__}")
     share = _share(first)
-    set_up(share.settings.log_level)
+    set_up(share.settings.log_level, levels=share.settings.log_levels, form=share.settings.log_format)
     try:
         missing = sandbox.enter(start)
     except OSError as error:

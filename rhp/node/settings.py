@@ -10,6 +10,7 @@ from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
 from typing import Literal
 
+from rhp.node.metrics.address import MetricsAddress
 from rhp.node.paths import CONTROL_SOCKET, DEFAULT_RUN_DIR, DEFAULT_STATE_DIR
 
 
@@ -64,6 +65,9 @@ class NodeSettings:
 
     `path_mtu` None finds out how long outer packets may be; a number is taken for it, whatever ICMP says.
 
+    `log_levels` are those of subsystems that differ from `log_level`; `log_format` is one of rhp.node.logforms.FORMS.
+    `metrics` says where they are served, None for not at all; so does `audit_file`.
+
     `hosts` maps a connection to the host names in its remote_addrs, which are resolved at every initiation.
     """
 
@@ -77,6 +81,10 @@ class NodeSettings:
     state_dir: Path = DEFAULT_STATE_DIR
     run_dir: Path = DEFAULT_RUN_DIR
     log_level: str = "info"
+    log_levels: dict[str, str] = field(default_factory=dict)
+    log_format: str = "auto"
+    audit_file: Path | None = None
+    metrics: MetricsAddress | None = None
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
     hub: HubSettings = field(default_factory=HubSettings)
     hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from ipaddress import ip_address
 
 import pytest
 
+from rhp._fast import stats
 from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
 from rhp.guard.policy import GuardPolicy, PskSecret
 from rhp.guard.protocol import CheckPsk, Descriptors, Done, ProvePsk, Refused, SignOctets
@@ -119,7 +120,7 @@ class FakePlane:
         return [(bytes.fromhex("020000000001"), 0, 1.5), (bytes.fromhex("020000000002"), 1, 0.5)]
 
     def counters(self):
-        return {"tap-packets-in": 3, "trains-refused": 0}
+        return {**dict.fromkeys(stats.NAMES, 0), "drop-esp-bad-icv": 3}
 
     def sa_counters(self, spi_in):
         assert spi_in in self.sas
@@ -127,7 +128,7 @@ class FakePlane:
         return {"last_in_ns": heard, "last_out_ns": sent, "replay_drops": 1, "auth_drops": 2}
 
     def lane_counters(self, lane):
-        return dict.fromkeys(("trains-in", "trains-out", "train-packets-in", "train-packets-out"), 0)
+        return dict.fromkeys(stats.NAMES, 0)
 
     def cpu(self, lane):
         return None, 1_500_000_000
