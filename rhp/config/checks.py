@@ -16,6 +16,7 @@ from rhp.config.reading import Findings
 from rhp.config.suggest import nearest, one_of
 from rhp.ike import extensions
 from rhp.ike.errors import LocalError
+from rhp.node.metrics.address import TcpAddress
 
 SHORTEST = "[connections.office] with psk_file, local.id and remote.id"
 _EXAMPLE_ID = "a.example.org"
@@ -29,6 +30,7 @@ def check(configuration: Configuration, findings: Findings) -> None:
         findings.add(("node", "natt_port"), "this is node.port as well; write another port, such as 4500")
     _check_cpus(configuration, findings)
     _check_extensions(configuration, findings)
+    _check_metrics(configuration, findings)
     if not configuration.connections and not findings.was_wrong("connections"):
         findings.add((), f"there is no connection; write a table such as {SHORTEST}")
     _check_names("connections", (), configuration.connections, findings)
@@ -39,6 +41,15 @@ def check(configuration: Configuration, findings: Findings) -> None:
     _check_mtu(configuration, findings)
     _check_names("pools", (), configuration.pools, findings)
     check_pools(configuration, findings)
+
+
+def _check_metrics(configuration: Configuration, findings: Findings) -> None:
+    address = configuration.node.metrics
+    if isinstance(address, TcpAddress) and not address.ip.is_loopback:
+        message = (
+            "whoever reaches this address can read the metrics; write 127.0.0.1, or let a firewall stand before it"
+        )
+        findings.add(("node", "metrics"), message, warning=True)
 
 
 def auth_methods(connection: Connection) -> tuple[str, str]:

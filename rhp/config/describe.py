@@ -16,7 +16,8 @@ def describe(loaded: Loaded) -> Iterator[str]:
     """Give the lines: the interface, the ports, then each connection with its children."""
     settings = loaded.settings
     yield f"interface {settings.interface.name}: {_interface(settings.interface)}"
-    yield f"listens on UDP ports {settings.port} and {settings.natt_port}; run folder {settings.run_dir}"
+    served = f"; metrics at {settings.metrics}" if settings.metrics is not None else ""
+    yield f"listens on UDP ports {settings.port} and {settings.natt_port}; run folder {settings.run_dir}{served}"
     for pool in loaded.engine.pools:
         yield f"pool {pool.name}: {_pool(pool)}"
     for connection in loaded.engine.connections:

@@ -132,7 +132,7 @@ class Node:
                 await self._say_goodbye()
             self._journal.write("node stopped", pid=os.getpid())
         finally:
-            await self._telemetry.close()
+            self._telemetry.close()
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self._settings
@@ -173,6 +173,8 @@ class Node:
         await self._telemetry.serve(
             self._rooms, lambda: self._config.connections, self._control, self._guard, lambda: self._state
         )
+        # Before anything is taken back that is read for it.
+        stack.push_async_callback(self._telemetry.unserve)
         self._state = "running"
         self._journal.write(
             "node started",

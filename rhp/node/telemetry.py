@@ -34,7 +34,7 @@ FLUSH_SECONDS = 60.0
 
 
 class Telemetry:
-    """Hears, counts and serves. `open` comes first, then `serve`; `close` ends both."""
+    """Hears, counts and serves. `open` comes first, then `serve`; `unserve` and `close` end them."""
 
     def __init__(self, settings: NodeSettings, log: EventLog, journal: Journal) -> None:
         self._settings = settings
@@ -94,12 +94,15 @@ class Telemetry:
         self._server = server
         self._journal.write("metrics served", address=address)
 
-    async def close(self) -> None:
-        """Serve no more, tell what is left to tell, and close the audit file. Safe twice."""
-        if self._timer is not None:
-            self._timer.cancel()
+    async def unserve(self) -> None:
+        """Serve metrics no more. Safe twice."""
         if self._server is not None:
             await self._server.close()
+
+    def close(self) -> None:
+        """Tell what is left to tell, and close the audit file. Safe twice."""
+        if self._timer is not None:
+            self._timer.cancel()
         self._log.flush()
         self._log.audit = None
         if self._audit is not None:

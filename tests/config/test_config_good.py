@@ -10,6 +10,7 @@ from rhp.config.loading import load
 from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
 from rhp.guard.policy import PpkSecret, PrivateKey, PskSecret
 from rhp.ike.config import Ppk
+from rhp.node.metrics.address import UnixAddress
 from rhp.node.settings import HubSettings, NodeSettings, StaticMac
 from rhp.pki.identity import ANONYMOUS, parse_identity
 from rhp.wire.ts import TrafficSelector
@@ -33,6 +34,10 @@ steering = "station"
 state_dir = "/tmp/state"
 run_dir = "/tmp/run"
 log_level = "DEBUG"
+log_levels = { ike = "debug", link = "WARNING" }
+log_format = "json"
+audit_file = "audit.log"
+metrics = "unix:metrics.sock"
 extensions = ["json"]
 
 [interface]
@@ -134,10 +139,22 @@ def test_one_text_stands_for_a_list_of_one(written, now):
     assert as_text.engine == as_list.engine
 
 
+@pytest.mark.parametrize(
+    ("where", "warned"), [("127.0.0.1:9469", False), ("[::1]:9469", False), ("0.0.0.0:9469", True)]
+)
+def test_metrics_for_everybody_are_worth_a_warning(written, now, where, warned):
+    loaded = load(written(f'[node]\nmetrics = "{where}"\n' + SHORTEST), now)
+    assert str(loaded.settings.metrics) == where
+    assert [problem.where for problem in loaded.warnings] == (["node.metrics"] if warned else [])
+    assert any(f"metrics at {where}" in line for line in describe(loaded))
+
+
 def test_the_whole_model(written, folder, now):
     loaded = load(written(WHOLE), now)
     settings = loaded.settings
     assert (settings.port, settings.natt_port, settings.lanes, settings.log_level) == (1500, 14500, 2, "debug")
+    assert (settings.log_levels, settings.log_format) == ({"ike": "debug", "link": "warning"}, "json")
+    assert (settings.audit_file, settings.metrics) == (folder / "audit.log", UnixAddress(folder / "metrics.sock"))
     assert settings.path_mtu == 9000
     assert (settings.cpus, settings.spare_lanes, settings.steering) == ((0, 1), 3, "station")
     assert (settings.run_dir, settings.state_dir) == (Path("/tmp/run"), Path("/tmp/state"))

@@ -154,8 +154,8 @@ class Office:
 
     async def __aexit__(self, *_):
         await self.control.close()
-        await self.telemetry.close()
-        await self.telemetry.close()
+        self.telemetry.close()
+        self.telemetry.close()
 
 
 def test_each_command_that_changes_something_has_a_line(tmp_path, run):
