@@ -20,7 +20,7 @@ from typing import Any
 from rhp.capture.match import Wanted
 from rhp.capture.outer import OuterListener, OuterPacket
 from rhp.capture.pcapng import LinkType, PcapngWriter
-from rhp.node.control.client import ControlError, follow
+from rhp.node.control.client import Session as Node
 from rhp.node.control.protocol import Request
 
 _WAITING = 256
@@ -69,9 +69,8 @@ class Session:
     def hear_inner(self, control_socket: Path, connection: str | None, octets: int) -> None:
         """Have the node copy its frames; raises `ControlError` when it refuses."""
         fields = {"octets": str(octets), **({"connection": connection} if connection else {})}
-        copies = follow(control_socket, Request("capture", fields))
-        if next(copies, None) is None:
-            raise ControlError("the node ended")
+        node = self._stack.enter_context(Node(control_socket))
+        _, copies = node.follow(Request("capture", fields))
         self._listen(self._pass_inner, copies)
 
     def hear_outer(self, ports: Collection[int], octets: int) -> None:

@@ -16,6 +16,9 @@ def add_lane(config_file: Path) -> None:
 
     One more thread for packets, out of node.spare_lanes. Tunnels and their traffic go on meanwhile; a peer that takes
     part gets one more Child SA. rhp status --lanes shows what it carries.
+
+    \b
+    Example: rhp add-lane
     """
     result = ask_node(config_file, "add-lane")
     click.echo(f"lane {result.get('lane')} is in use")

@@ -41,6 +41,10 @@ def demo(output: str) -> None:
     Makes three network namespaces, starts a node in two of them and a strongSwan in the third, connects them, and
     measures. At the end the first node's address changes while data flows. Takes about half a minute and leaves nothing
     behind. Needs root.
+
+    \b
+    Example: rhp demo
+             rhp demo -o json
     """
     signal.signal(signal.SIGTERM, _end)
     console = Console(stderr=output == "json", highlight=False)
@@ -56,7 +60,7 @@ def demo(output: str) -> None:
     seconds = round(time.monotonic() - begin, 1)
     if output == "json":
         failure = {} if error is None else {"error": error}
-        click.echo(json.dumps({"ok": error is None, **values, "seconds": seconds, **failure}))
+        click.echo(json.dumps({"schema_version": 1, "ok": error is None, **values, "seconds": seconds, **failure}))
     if error is not None:
         click.echo(f"rhp demo: {error}", err=True)
         sys.exit(130 if error == "interrupted" else 1)

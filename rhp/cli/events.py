@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from rhp.cli.options import config_option, control_socket, fail, output_option
+from rhp.cli.options import SCHEMA_VERSION, config_option, control_socket, give_up, output_option
+from rhp.cli.table import plain
 from rhp.node.control.client import ControlError, follow
 
 
@@ -18,12 +19,18 @@ def events(output: str, config_file: Path) -> None:
     """Follow what happens in the running node
 
     One line per event, until the node ends or Ctrl-C. With -o json each line is a JSON object.
+
+    \b
+    Example: rhp events
+             rhp events -o json | jq 'select(.event == "ike established") .peer'
     """
     try:
         for event in follow(control_socket(config_file)):
-            click.echo(json.dumps(event) if output == "json" else _line(event))
+            click.echo(
+                json.dumps({"schema_version": SCHEMA_VERSION, **event}) if output == "json" else plain(_line(event))
+            )
     except ControlError as error:
-        fail(str(error))
+        give_up(error)
     except KeyboardInterrupt:
         return
 

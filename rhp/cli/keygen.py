@@ -42,6 +42,9 @@ def psk(file: Path | None) -> None:
 
     Prints it, or writes it to a file that only its owner can read, in a folder that is made where there is none. Both
     ends of a connection need the same key.
+
+    \b
+    Example: rhp keygen psk -o /etc/rhp/office.psk
     """
     _shared_key(file, "psk_file", new_psk())
 
@@ -58,6 +61,9 @@ def ppk(file: Path | None) -> None:
 
     It is mixed into the keys of a connection (RFC 8784) beside whatever proves the two ends to each other. Prints it,
     or writes it as rhp keygen psk does. Both ends need the same key, under the same ppk_id.
+
+    \b
+    Example: rhp keygen ppk -o /etc/rhp/office.ppk
     """
     _shared_key(file, "ppk_file", f"0x{secrets.token_hex(PSK_OCTETS)}")
 
@@ -89,6 +95,9 @@ def ca(folder: Path, name: str, days: int, key_type: str) -> None:
     """Make a certificate authority in FOLDER
 
     Writes ca.pem, which every node needs, and ca.key, which stays in this folder.
+
+    \b
+    Example: rhp keygen ca pki --name 'Example CA'
     """
     from rhp.pki.ca import create_ca
 
@@ -115,6 +124,9 @@ def node(folder: Path, names: tuple[str, ...], days: int, key_type: str) -> None
 
     Each NAME is an identity the node may use: a host name, a mail address or an IP address. The files are called after
     the first. Copy both, and ca.pem, to the node beside its configuration.
+
+    \b
+    Example: rhp keygen node pki gate.example.org 192.0.2.1
     """
     from rhp.pki.ca import Credentials, issue
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "init": "rhp.cli.init:init",
     "up": "rhp.cli.up:up",
-    "status": "rhp.cli.status:status",
     "down": "rhp.cli.down:down",
+    "status": "rhp.cli.status:status",
+    "watch": "rhp.cli.watch:watch",
+    "peers": "rhp.cli.peers:peers",
+    "sas": "rhp.cli.sas:sas",
+    "hub": "rhp.cli.hub:hub",
+    "events": "rhp.cli.events:events",
+    "log": "rhp.cli.log:log",
     "initiate": "rhp.cli.initiate:initiate",
     "terminate": "rhp.cli.terminate:terminate",
     "rekey": "rhp.cli.rekey:rekey",
@@ -19,8 +26,11 @@ COMMANDS = {
     "leases": "rhp.cli.leases:leases",
     "events": "rhp.cli.events:events",
     "capture": "rhp.cli.capture:capture",
+    "check": "rhp.cli.check:check",
+    "doctor": "rhp.cli.doctor:doctor",
     "config": "rhp.cli.config:config",
     "keygen": "rhp.cli.keygen:keygen",
+    "completion": "rhp.cli.completion:completion",
     "demo": "rhp.cli.demo:demo",
 }
 """Every subcommand and where it stands, in the order of a node's life."""
@@ -28,8 +38,14 @@ COMMANDS = {
 SUMMARIES = {
     "init": "Write a first configuration",
     "up": "Run a node in the foreground",
-    "status": "Show what the running node does",
     "down": "End the running node",
+    "status": "Show what the running node does",
+    "watch": "Watch what each peer sends and gets",
+    "peers": "Show who is connected, one line a peer",
+    "sas": "Show the IKE SAs and Child SAs",
+    "hub": "Show the hub's table of stations",
+    "events": "Follow what happens in the running node",
+    "log": "Show the running node's log",
     "initiate": "Bring a connection up now",
     "terminate": "Take a connection or a child down",
     "rekey": "Replace the keys of a connection or a child now",
@@ -38,8 +54,11 @@ SUMMARIES = {
     "leases": "List the inner addresses that are lent",
     "events": "Follow what happens in the running node",
     "capture": "Write the traffic of the tunnels to a file for Wireshark",
+    "check": "Check the configuration and what a start would need",
+    "doctor": "Find what usually goes wrong, and what to do",
     "config": "Check and show the configuration",
     "keygen": "Make shared keys and certificates",
+    "completion": "Print what makes a shell complete rhp's commands",
     "demo": "Show two nodes and a strongSwan at work on this machine",
 }
 """What `rhp --help` says of each, so that it need not import them."""
@@ -75,6 +94,13 @@ class LazyGroup(click.Group):
                 raise
             raise click.UsageError(f"{error.format_message()} Did you mean {hint}?", ctx) from None
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name without importing any."""
+        found = [
+            CompletionItem(name, help=summary) for name, summary in SUMMARIES.items() if name.startswith(incomplete)
+        ]
+        return found if incomplete[:1] != "-" else click.Command.shell_complete(self, ctx, incomplete)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
@@ -103,4 +129,12 @@ def _show_version(ctx: click.Context, parameter: click.Parameter, wanted: bool) 
     help="Show the version of rhp, and of the OpenSSL that seals its packets",
 )
 def main() -> None:
-    """Carry Ethernet and IP networks over IKEv2 and ESP"""
+    """Carry Ethernet and IP networks over IKEv2 and ESP
+
+    Ends with 0 when all is well, 1 when something failed, 2 when the command line or the configuration is wrong, 3
+    when no node runs, 4 when something is not as it should be.
+
+    \b
+    Example: rhp check && rhp up
+             rhp status
+    """

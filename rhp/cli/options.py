@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,15 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from rhp.cli import exits
+from rhp.cli.names import complete_connection
 from rhp.config.tomlfile import TomlFileError, read_toml
-from rhp.node.control.client import ControlError, ask
+from rhp.node.control.client import ControlError, NotRunning, ask
 from rhp.node.control.protocol import Request
 from rhp.node.paths import CONTROL_SOCKET, DEFAULT_CONFIG, DEFAULT_RUN_DIR
+
+SCHEMA_VERSION = 1
+"""Of every JSON object that a command prints: fields may be added under it, never renamed."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,28 +49,71 @@ def output_option(function: F) -> F:
     )(function)
 
 
-def fail(sentence: str) -> NoReturn:
-    """Say one sentence on standard error and end with exit code 1."""
+def connection_argument(function: F) -> F:
+    """Add CONNECTION, a name that the shell completes."""
+    return click.argument("connection", shell_complete=complete_connection)(function)
+
+
+def chosen_options(function: F) -> F:
+    """Add --connection NAME and --peer IDENTITY, which choose among the peers."""
+    named = click.option(
+        "--connection", metavar="NAME", shell_complete=complete_connection, help="Show only what is of this connection"
+    )
+    peer = click.option(
+        "--peer", metavar="IDENTITY", help="Show only this peer, or with * in it, all whose identity fits"
+    )
+    return named(peer(function))
+
+
+def fail(sentence: str, code: int = exits.FAILED) -> NoReturn:
+    """Say one sentence on standard error and end, with exit code 1 unless another one tells more."""
     click.echo(f"rhp: {sentence}", err=True)
-    sys.exit(1)
+    sys.exit(code)
+
+
+def give_up(error: ControlError) -> NoReturn:
+    """End because the node does not answer, or refuses."""
+    fail(str(error), exits.NOT_RUNNING if isinstance(error, NotRunning) else exits.FAILED)
+
+
+def show_json(value: dict[str, Any]) -> None:
+    """Print one object; `schema_version` comes first, whoever made it."""
+    click.echo(json.dumps({"schema_version": SCHEMA_VERSION, **value}))
 
 
 def control_socket(config_file: Path) -> Path:
-    """Where the node of that configuration listens. Only node.run_dir is read: the node checked the rest at its start.
+    """Where the node of that configuration listens; ends with a sentence when the file cannot be read."""
+    try:
+        return node_socket(config_file)
+    except FileNotFoundError:
+        fail(f"there is no configuration file {config_file}", exits.USAGE)
+    except TomlFileError as error:
+        fail(f"{config_file}{f':{error.line}' if error.line else ''}: {error}", exits.USAGE)
 
-    Without the default file a node may still run in the default folder, so that file may be absent.
+
+def node_socket(config_file: Path) -> Path:
+    """The same for who goes on without: raises what `read_toml` does.
+
+    Only node.run_dir is read: the node checked the rest at its start. Without the default file a node may still run in
+    the default folder, so that file may be absent.
     """
     try:
         node = read_toml(config_file)[1].get("node")
     except FileNotFoundError:
         if config_file != DEFAULT_CONFIG:
-            fail(f"there is no configuration file {config_file}")
+            raise
         node = None
-    except TomlFileError as error:
-        fail(f"{config_file}{f':{error.line}' if error.line else ''}: {error}")
     run_dir = node.get("run_dir") if isinstance(node, dict) else None
     folder = config_file.absolute().parent
     return (folder / run_dir if isinstance(run_dir, str) else DEFAULT_RUN_DIR) / CONTROL_SOCKET
+
+
+def running_node(config_file: Path) -> dict[str, Any] | None:
+    """The status of the node of that configuration; None when none answers, whatever the reason."""
+    try:
+        return ask(node_socket(config_file), Request("status"))
+    except (ControlError, OSError, TomlFileError):
+        return None
 
 
 def ask_node(config_file: Path, command: str, **fields: str | None) -> dict[str, Any]:
@@ -73,4 +122,4 @@ def ask_node(config_file: Path, command: str, **fields: str | None) -> dict[str,
     try:
         return ask(control_socket(config_file), Request(command, given))
     except ControlError as error:
-        fail(str(error))
+        give_up(error)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import click
 
-from rhp.cli.options import ask_node, config_option
+from rhp.cli.options import ask_node, config_option, connection_argument
 
 
 @click.command()
-@click.argument("connection")
+@connection_argument
 @click.argument("target", required=False)
 @click.option("--peer", metavar="IDENTITY", help="Send only this peer, and nobody who calls later")
 @click.option("--off", is_flag=True, help="Send nobody away any more")
@@ -20,6 +20,10 @@ def redirect(connection: str, target: str | None, peer: str | None, off: bool, c
 
     TARGET is its address or host name. Every peer of the connection that can follow is sent there, and so is everybody
     who calls from now on, until --off or the end of the node. The other gateway has to prove the same identity.
+
+    \b
+    Example: rhp redirect office gate2.example.org
+             rhp redirect office --off
     """
     if off == (target is not None):
         raise click.UsageError("Write either TARGET or --off.")

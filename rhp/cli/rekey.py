@@ -6,17 +6,24 @@ from pathlib import Path
 
 import click
 
-from rhp.cli.options import ask_node, config_option
+from rhp.cli.options import ask_node, config_option, connection_argument
 
 
 @click.command()
-@click.argument("connection")
+@connection_argument
 @click.option("--ike", is_flag=True, help="Replace the IKE SA (the default without --child)")
 @click.option("--reauth", is_flag=True, help="Have both ends prove themselves anew, on a new IKE SA")
 @click.option("--child", metavar="NAME", help="Replace this child")
 @config_option
 def rekey(connection: str, ike: bool, reauth: bool, child: str | None, config_file: Path) -> None:
-    """Replace the keys of a connection or a child now"""
+    """Replace the keys of a connection or a child now
+
+    Traffic goes on meanwhile, and the connection's own times for it begin anew.
+
+    \b
+    Example: rhp rekey office
+             rhp rekey office --child lan
+    """
     if reauth:
         result = ask_node(config_file, "reauthenticate", connection=connection)
         click.echo(f"{connection}: {result.get('renewed', 0)} reauthenticating")

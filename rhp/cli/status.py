@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
+from rhp.cli import exits
 from rhp.cli.lanes import KEYS, lane_lines
 from rhp.cli.options import ask_node, config_option, output_option
-from rhp.cli.table import octets, render, span
+from rhp.cli.table import octets, render, room, span
 from rhp.cli.totals import total_lines
 
 FAILURES_SHOWN = 5
+_NO_SA: dict[str, Any] = {
+    **dict.fromkeys(("peer", "path", "age_s", "rekey_in_s", "suite")),
+    "peer_addresses": [],
+}
 
 
 @click.command()
@@ -29,26 +33,46 @@ def status(lanes: bool, totals: bool, output: str, config_file: Path) -> None:
     """Show what the running node does
 
     The interface, every connection with its tunnels, and what failed lately. With -o json everything, counters too.
+    Ends with 4 when the interface has vanished, or when a connection that the node keeps up by itself is down.
+
+    \b
+    Example: rhp status
+             rhp status -o json | jq .interface.mtu
     """
-    # What reads from a pipe wants a row in one line, whatever its length.
-    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     if totals:
-        _show_totals(ask_node(config_file, "totals"), output, room)
+        _show_totals(ask_node(config_file, "totals"), output)
         return
-    picture = ask_node(config_file, "status")
-    shown = {key: picture[key] for key in KEYS} if lanes else picture
+    # A table has each IKE SA once; the long form, which holds the newest of a connection twice, is for programs.
+    picture = ask_node(config_file, "status", form=None if output == "json" else "brief")
     if output == "json":
-        click.echo(json.dumps(shown, indent=2))
-        return
-    for line in lane_lines(picture, room) if lanes else lines(picture, datetime.now(UTC), room):
-        click.echo(line)
+        click.echo(
+            json.dumps({"schema_version": 1, **{key: picture[key] for key in KEYS}} if lanes else picture, indent=2)
+        )
+    else:
+        _join(picture)
+        for line in lane_lines(picture, room()) if lanes else lines(picture, datetime.now(UTC), room()):
+            click.echo(line)
+    if not healthy(picture):
+        sys.exit(exits.UNHEALTHY)
 
 
-def _show_totals(answer: dict[str, Any], output: str, room: int | None) -> None:
+def healthy(picture: Mapping[str, Any]) -> bool:
+    """Whether the node is as its configuration wants it."""
+    wanted = (one for one in picture["connections"] if one.get("start") == "initiate")
+    return picture["interface"]["present"] and all(one["state"] not in ("failed", "connecting") for one in wanted)
+
+
+def _join(picture: dict[str, Any]) -> None:
+    """Give each connection of the brief form what the table shows of its IKE SA."""
+    sas = {sa["ike_id"]: sa for sa in picture["ike_sas"]}
+    picture["connections"] = [{**sas.get(one["ike_id"], _NO_SA), **one} for one in picture["connections"]]
+
+
+def _show_totals(answer: dict[str, Any], output: str) -> None:
     if output == "json":
         click.echo(json.dumps(answer, indent=2))
         return
-    for line in total_lines(answer["totals"], datetime.now(UTC), room):
+    for line in total_lines(answer["totals"], datetime.now(UTC), room()):
         click.echo(line)
 
 

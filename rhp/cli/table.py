@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+
+
+def room() -> int | None:
+    """The columns of the terminal; None for what reads from a pipe, which wants a row in one line, however long."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def render(head: Sequence[str], rows: Iterable[Sequence[object]], room: int | None = None) -> list[str]:
@@ -42,6 +49,16 @@ def octets(count: int) -> str:
     return f"{value:.1f} TB"
 
 
+def rate(octets_per_second: float) -> str:
+    """What a tunnel carries, for people, in bits as networks are measured: "12.5 Mbit/s"."""
+    value = octets_per_second * 8
+    for unit in ("bit/s", "kbit/s", "Mbit/s"):
+        if value < 1000.0:
+            return f"{value:.0f} {unit}" if unit == "bit/s" else f"{value:.1f} {unit}"
+        value /= 1000.0
+    return f"{value:.1f} Gbit/s"
+
+
 def span(seconds: float | None) -> str:
     """A span of time for people: "2h13m"."""
     if seconds is None:
@@ -63,10 +80,10 @@ def ago(date: str, now: datetime) -> str:
     except ValueError:
         return "-"
     return f"{span(max(0.0, (now - then).total_seconds()))} ago"
+def plain(text: str) -> str:
+    """Text for a terminal: a peer's identity comes from the network, and nothing of it may steer the terminal."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _cell(value: object) -> str:
-    if value is None or value == "":
-        return "-"
-    # A peer's identity is text from the network: nothing of it may steer the terminal.
-    return "".join(char if char.isprintable() else "?" for char in str(value))
+    return "-" if value is None or value == "" else plain(str(value))

@@ -6,17 +6,21 @@ from pathlib import Path
 
 import click
 
-from rhp.cli.options import ask_node, config_option
+from rhp.cli.options import ask_node, config_option, connection_argument
 
 
 @click.command()
-@click.argument("connection")
+@connection_argument
 @click.option("--child", metavar="NAME", help="Take only this child down")
 @config_option
 def terminate(connection: str, child: str | None, config_file: Path) -> None:
     """Take a connection or a child down
 
     The peer gets a DELETE. It stays down until rhp initiate, or until the peer calls.
+
+    \b
+    Example: rhp terminate office
+             rhp terminate office --child lan
     """
     if child is not None:
         result = ask_node(config_file, "delete-child", connection=connection, child=child)

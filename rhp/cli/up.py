@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from rhp.cli import exits
 from rhp.cli.options import config_option, fail
 
 
@@ -20,7 +21,11 @@ def up(config_file: Path) -> None:
 
     Two processes run: the guard, which has the keys and may change this machine's network, and the node, which talks to
     the world and may do neither. When one dies the other ends too; the exit code is then 70, or 71 where it was the
-    guard. It is 1 where something has to be mended before another start.
+    guard. It is 2 when the configuration has a mistake, and 1 where something else has to be mended before another start.
+
+    \b
+    Example: rhp up
+             rhp up -c /etc/rhp/branch.toml 2>> /var/log/rhp.log
     """
     from rhp.guard.brief import Mistaken
     from rhp.guard.process import run
@@ -33,5 +38,5 @@ def up(config_file: Path) -> None:
     if isinstance(ended, Mistaken):
         click.echo(ended.text, err=True)
         mistakes = f"{ended.mistakes} mistake{'s' if ended.mistakes > 1 else ''}"
-        fail(f"the configuration has {mistakes}; nothing was changed")
+        fail(f"the configuration has {mistakes}; nothing was changed", exits.USAGE)
     sys.exit(ended)

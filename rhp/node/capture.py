@@ -69,8 +69,6 @@ class Capture:
         client = _Client(put, request.fields.get("connection", ""), lost_before=self._plane.frames_lost())
         self._client = client
         self._plane.capture(int(octets))
-        # The first line says that it has begun.
-        put({"frames": [], "lost": 0})
         self._journal.write("capture begun", connection=client.connection or None, octets=int(octets))
         return self._end
 

@@ -16,11 +16,12 @@ from rhp.node.control.server import CommandRefused
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.keeper import Command, Keeper
+from rhp.node.views import VIEWS, Views
 from rhp.pki.identity import format_identity
 
 
 class Commands:
-    """Carries out requests. `picture` makes the status, `stop` begins the end of the node, `add_lane`
+    """Carries out requests. `views` answers those that only look, `stop` begins the end of the node, `add_lane`
     takes one more lane into use."""
 
     def __init__(
@@ -30,7 +31,7 @@ class Commands:
         keeper: Keeper,
         journal: Journal,
         connections: frozenset[str],
-        picture: Callable[[], dict[str, Any]],
+        views: Views,
         stop: Callable[[str], None],
         add_lane: Callable[[], Awaitable[int]],
     ) -> None:
@@ -39,14 +40,14 @@ class Commands:
         self._keeper = keeper
         self._journal = journal
         self._connections = connections
-        self._picture = picture
+        self._views = views
         self._stop = stop
         self._add_lane = add_lane
 
     async def handle(self, request: Request) -> dict[str, Any]:
         """Carry out one request; raises `CommandRefused`."""
-        if request.command == "status":
-            return self._picture()
+        if request.command in VIEWS:
+            return self._views.answer(request)
         name, child = request.fields.get("connection", ""), request.fields.get("child", "")
         if request.command == "events":
             return {}

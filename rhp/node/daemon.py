@@ -44,6 +44,7 @@ from rhp.node.growth import Growth
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper, resolve
 from rhp.node.log import EventLog
+from rhp.node.logring import LogRing, wants
 from rhp.node.mtu import OUTER_MTU, configured_mtu
 from rhp.node.network import NetworkQueue
 from rhp.node.pathmtu import PathMtus
@@ -57,6 +58,7 @@ from rhp.node.telemetry import Telemetry
 from rhp.node.tunnels import Tunnels
 from rhp.node.vault import NodeVault
 from rhp.node.watchedguard import WatchedGuard
+from rhp.node.views import Views
 from rhp.node.whereabouts import Whereabouts, addresses_now, source_of
 
 FAREWELL_SECONDS = 2.0
@@ -93,6 +95,7 @@ class Node:
             settings.control_socket, self._handle, audit=lambda *command: self._telemetry.commanded(*command)
         )
         self._log = EventLog(self._loop.time)
+        self._ring = LogRing(lambda line: self._control.publish(line, "log", lambda ask: wants(ask.fields)(line)))
         self._journal = self._make_journal()
         self._telemetry = Telemetry(settings, self._log, self._journal)
         self._engine = Engine(
@@ -136,6 +139,8 @@ class Node:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self._settings
+        self._ring.attach()
+        stack.callback(self._ring.detach)
         try:
             await self._control.start()
         except OSError as error:
@@ -171,7 +176,7 @@ class Node:
         stack.callback(self._watch.stop)
         self._watch_addresses(stack)
         await self._telemetry.serve(
-            self._rooms, lambda: self._config.connections, self._control, self._guard, lambda: self._state
+            self._sources, lambda: self._config.connections, self._control, self._guard, lambda: self._state
         )
         # Before anything is taken back that is read for it.
         stack.push_async_callback(self._telemetry.unserve)
@@ -292,7 +297,7 @@ class Node:
             self._keeper,
             self._journal,
             names,
-            self._picture,
+            Views(self._sources, self._picture, self._ring, self._loop.time, _utc_now),
             self.stop,
             growth.add_lane,
         )
@@ -329,11 +334,11 @@ class Node:
 
     def _picture(self) -> dict[str, Any]:
         now = self._loop.time()
-        shown = status.picture(self._rooms(), self._state, now - self._began, now)
+        shown = status.picture(self._sources(), self._state, now - self._began, now)
         shown["counters"]["node"].update(self._store.counters)
         return shown
 
-    def _rooms(self) -> status.Sources:
+    def _sources(self) -> status.Sources:
         return status.Sources(
             engine=self._engine,
             plane=self._plane,

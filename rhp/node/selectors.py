@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, summarize_address_range
 
 from rhp.wire.ts import TrafficSelector
@@ -19,10 +20,15 @@ def networks(selectors: Iterable[TrafficSelector]) -> list[IPv4Network | IPv6Net
     return list(found)
 
 
+@lru_cache(4096)
 def format_selector(selector: TrafficSelector) -> str:
     """Write a selector as swanctl does: "10.0.0.0/24[tcp/443]"."""
-    nets = [str(net) for net in summarize_address_range(selector.start, selector.end)]
-    text = nets[0] if len(nets) == 1 else f"{selector.start}-{selector.end}"
+    # One network has a power of two of addresses, and begins at a multiple of it.
+    first, count = int(selector.start), int(selector.end) - int(selector.start) + 1
+    if count & (count - 1) or first % count:
+        text = f"{selector.start}-{selector.end}"
+    else:
+        text = f"{selector.start}/{selector.start.max_prefixlen - count.bit_length() + 1}"
     everything = (selector.start_port, selector.end_port) == (0, 65535)
     if not selector.protocol and everything:
         return text

@@ -7,7 +7,7 @@ where the name says so; octet counts are inner payload octets; SPIs are hexadeci
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -63,8 +63,13 @@ def program_version() -> str:
 
 
 def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str, Any]:
-    """The whole picture. `state` is the node's own, `now` the engine's time."""
+    """The whole picture. `state` is the node's own, `now` the engine's time.
+
+    The two long lists are iterators: with a thousand peers they are made while the answer is sent, a few entries in a
+    turn, so that the node does its work in between.
+    """
     settings = sources.settings
+    gallery = Gallery(sources, now)
     return {
         "schema_version": SCHEMA_VERSION,
         "version": program_version(),
@@ -79,8 +84,8 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
         "steering": settings.steering,
         "lane_details": lanes.lane_details(sources.plane),
         "offloads": lanes.offloads(sources.plane),
-        "connections": connections(sources, now),
-        "ike_sas": ike_sas(sources, now),
+        "connections": gallery.connections(),
+        "ike_sas": gallery.ike_sas(),
         "pools": pools(sources),
         "macs": macs(sources),
         "failures": sources.journal.failures(),
@@ -93,19 +98,64 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
     }
 
 
-def connections(sources: Sources, now: float) -> list[dict[str, Any]]:
-    """Every configured connection with its newest IKE SA, then the SAs that belong to none yet."""
-    sas = sources.engine.status()
-    known = set(sources.starts)
-    return [
-        *(_connection(name, [sa for sa in sas if sa.connection == name], sources, now) for name in sources.starts),
-        *(_connection(sa.connection, [sa], sources, now) for sa in sas if sa.connection and sa.connection not in known),
-    ]
+class Gallery:
+    """The entries of all IKE SAs at one moment. What is shown twice is made once."""
+
+    def __init__(self, sources: Sources, now: float) -> None:
+        self._sources = sources
+        self._now = now
+        self.sas = sources.engine.status()
+        self._made: dict[int, dict[str, Any]] = {}
+
+    def connections(self) -> Iterator[dict[str, Any]]:
+        """Every configured connection with its newest IKE SA, then the SAs that belong to none yet."""
+        by_name: dict[str, list[IkeStatus]] = {}
+        for sa in self.sas:
+            by_name.setdefault(sa.connection, []).append(sa)
+        starts = self._sources.starts
+        for name in starts:
+            yield self._connection(name, by_name.get(name, []))
+        for sa in self.sas:
+            if sa.connection and sa.connection not in starts:
+                yield self._connection(sa.connection, [sa])
+
+    def ike_sas(self) -> Iterator[dict[str, Any]]:
+        """Every IKE SA, half-open ones included, in the order of their making."""
+        for sa in self.sas:
+            yield {"connection": sa.connection or None, **self.entry(sa)}
+
+    def entry(self, sa: IkeStatus) -> dict[str, Any]:
+        """What is shown of one IKE SA."""
+        made = self._made.get(sa.ike_id)
+        if made is None:
+            made = self._made[sa.ike_id] = _ike(sa, self._sources, self._now)
+        return made
+
+    def _connection(self, name: str, sas: list[IkeStatus]) -> dict[str, Any]:
+        sources = self._sources
+        live = [sa for sa in sas if sa.established_at is not None]
+        newest = max(live or sas, key=lambda sa: (sa.established_at or 0.0, sa.created_at), default=None)
+        error = sources.journal.last_errors.get(name)
+        retry = sources.keeper.retry_in(name) if name in sources.starts else None
+        sent_to = sources.engine.redirects().get(name)
+        return {
+            "name": name,
+            "state": _state(sas, live, error),
+            "redirects_to": None if sent_to is None else str(sent_to),
+            "start": sources.starts.get(name),
+            "last_error": error,
+            "retry_in_s": None if retry is None else round(retry, 1),
+            "peers": len(live),
+            **(self.entry(newest) if newest else _NO_IKE),
+        }
 
 
-def ike_sas(sources: Sources, now: float) -> list[dict[str, Any]]:
-    """Every IKE SA, half-open ones included, in the order of their making."""
-    return [{"connection": sa.connection or None, **_ike(sa, sources, now)} for sa in sources.engine.status()]
+def _state(sas: list[IkeStatus], live: list[IkeStatus], error: str | None) -> str:
+    if live:
+        return "established"
+    if sas:
+        return "connecting"
+    return "failed" if error else "idle"
 
 
 def pools(sources: Sources) -> list[dict[str, Any]]:
@@ -124,30 +174,6 @@ def macs(sources: Sources) -> list[dict[str, Any]]:
         {"mac": mac.hex(":"), "port": port, "connection": owners.get(port), "age_s": round(age, 1)}
         for mac, port, age in listed
     ]
-
-
-def _connection(name: str, sas: list[IkeStatus], sources: Sources, now: float) -> dict[str, Any]:
-    live = [sa for sa in sas if sa.established_at is not None]
-    newest = max(live or sas, key=lambda sa: (sa.established_at or 0.0, sa.created_at), default=None)
-    error = sources.journal.last_errors.get(name)
-    retry = sources.keeper.retry_in(name) if name in sources.starts else None
-    if live:
-        state = "established"
-    elif sas:
-        state = "connecting"
-    else:
-        state = "failed" if error else "idle"
-    sent_to = sources.engine.redirects().get(name)
-    return {
-        "name": name,
-        "state": state,
-        "redirects_to": None if sent_to is None else str(sent_to),
-        "start": sources.starts.get(name),
-        "last_error": error,
-        "retry_in_s": None if retry is None else round(retry, 1),
-        "peers": len(live),
-        **(_ike(newest, sources, now) if newest else _NO_IKE),
-    }
 
 
 def _ike(sa: IkeStatus, sources: Sources, now: float) -> dict[str, Any]:

@@ -58,6 +58,8 @@ def _parse_name(text: str) -> Identity:
 def format_identity(identity: Identity) -> str:
     """Return printable text for any identity, at most a few hundred characters; never raises."""
     text = _format(int(identity.id_type), identity.data)
+    if text.isprintable() and len(text) <= _LONGEST_TEXT:
+        return text
     printable = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
     return printable if len(printable) <= _LONGEST_TEXT else printable[: _LONGEST_TEXT - 3] + "..."
 

@@ -30,6 +30,13 @@ def test_help_is_prose_capital_verb_and_no_final_period():
                 assert not text.endswith("."), (path, parameter.name)
 
 
+def test_every_command_has_an_example_of_its_own():
+    for path, command in walk(main):
+        if not hasattr(command, "list_commands"):
+            example = command.help.partition("\b\n    Example: ")[2]
+            assert " ".join(path) in example, path
+
+
 def test_every_command_is_listed_with_the_words_of_its_help(rhp):
     shown = rhp("--help").output
     assert list(COMMANDS) == list(SUMMARIES)
@@ -56,11 +63,11 @@ def test_a_good_configuration_is_described(rhp, folder):
     assert result.output.splitlines()[-1] == f"{folder}/rhp.toml is good"
 
 
-def test_a_bad_configuration_lists_all_and_ends_with_1(rhp, folder):
+def test_a_bad_configuration_lists_all_and_ends_with_2(rhp, folder):
     text = (folder / "rhp.toml").read_text()
     (folder / "rhp.toml").write_text(text.replace("office.psk", "none.psk") + "frobnicate = 1\nencapsulation = 3\n")
     result = rhp("config", "check", "-c", folder / "rhp.toml")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     lines = result.output.splitlines()
     assert len(lines) == 4
     assert lines[-1] == f"3 mistakes in {folder}/rhp.toml"
@@ -73,7 +80,7 @@ def test_check_as_json(rhp, folder):
     assert good["problems"] == []
     (folder / "rhp.toml").write_text("[nod]\n")
     result = rhp("config", "check", "-o", "json", "-c", folder / "rhp.toml")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     bad = json.loads(result.output)
     assert bad["ok"] is False
     assert bad["problems"][-1]["where"] == "nod"
@@ -160,22 +167,37 @@ def test_events_are_followed(rhp, folder, answering, form):
 
 
 @pytest.mark.parametrize(
-    "command", [["status"], ["down"], ["events"], ["rekey", "x"], ["initiate", "x"], ["terminate", "x"]]
+    "command",
+    [
+        ["status"],
+        ["down"],
+        ["events"],
+        ["rekey", "x"],
+        ["initiate", "x"],
+        ["initiate", "x", "--wait"],
+        ["terminate", "x"],
+        ["peers"],
+        ["sas"],
+        ["hub"],
+        ["watch"],
+        ["log"],
+        ["log", "-f"],
+    ],
 )
 def test_without_a_node_there_is_one_sentence(rhp, folder, command):
     result = rhp(*command, "-c", folder / "rhp.toml")
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert result.output == f"rhp: no node is running here: nothing answers at {folder}/run/control.sock\n"
 
 
 def test_a_configuration_file_that_is_not_there(rhp, folder):
     result = rhp("status", "-c", folder / "none.toml")
-    assert (result.exit_code, result.output) == (1, f"rhp: there is no configuration file {folder}/none.toml\n")
+    assert (result.exit_code, result.output) == (2, f"rhp: there is no configuration file {folder}/none.toml\n")
     assert "this is a folder" in rhp("status", "-c", folder).output
     for content in ("[node", "a = " + "[" * 20000, "a = 1\na = 2", "\xff"):
         (folder / "rhp.toml").write_text(content, encoding="latin-1")
         result = rhp("status", "-c", folder / "rhp.toml")
-        assert (result.exit_code, result.output.count("\n")) == (1, 1)
+        assert (result.exit_code, result.output.count("\n")) == (2, 1)
         assert result.output.startswith(f"rhp: {folder}/rhp.toml:")
     assert "there is no such file" in rhp("config", "check", "-c", folder / "none.toml").output
 
@@ -185,7 +207,7 @@ def test_up_refuses_a_bad_configuration_and_changes_nothing(rhp, folder, monkeyp
     (folder / "rhp.toml").write_text((folder / "rhp.toml").read_text() + "frobnicate = 1\n")
     before = sorted(folder.rglob("*"))
     result = rhp("up", "-c", folder / "rhp.toml")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert result.output.splitlines()[-1] == "rhp: the configuration has 1 mistake; nothing was changed"
     assert "no such key" in result.output
     assert sorted(folder.rglob("*")) == before
@@ -198,14 +220,18 @@ def test_up_without_privilege_is_one_sentence(rhp, folder, monkeypatch):
     assert result.output == "rhp: rhp up makes a network interface and needs root; run it as root\n"
 
 
-@pytest.mark.parametrize("command", ["status", "down", "rekey", "terminate", "initiate", "events"])
-def test_quick_commands_import_nothing_heavy(command):
+def test_quick_commands_import_nothing_heavy():
+    quick = ["status", "down", "rekey", "terminate", "initiate", "events", "peers", "sas", "hub", "watch", "log"]
     script = (
-        "import sys; from rhp.cli.main import main; main.get_command(None, sys.argv[1]); "
+        "import sys; from rhp.cli.main import main; [main.get_command(None, one) for one in sys.argv[1:]]; "
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, command], capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-c", script, *quick, "check", "doctor", "completion"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
     )
     loaded = set(done.stdout.split())
     assert not loaded & {"cryptography", "pydantic", "pydantic_core", "pyroute2", "pytun", "OpenSSL", "asyncio", "rich"}

@@ -113,7 +113,8 @@ def test_the_lanes_as_a_table(rhp, folder, answering):
 
 def test_the_lanes_as_json(rhp, folder, answering):
     result = rhp("status", "--lanes", "-o", "json", "-c", folder / "rhp.toml")
-    assert json.loads(result.output) == {key: PICTURE[key] for key in ("lanes", "steering", "lane_details", "offloads")}
+    keys = ("schema_version", "lanes", "steering", "lane_details", "offloads")
+    assert json.loads(result.output) == {key: PICTURE[key] for key in keys}
 
 
 def test_one_lane_has_no_shares(rhp, folder, answering, monkeypatch):

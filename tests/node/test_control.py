@@ -220,7 +220,7 @@ def test_events_are_streamed_until_the_server_ends(served):
             await asyncio.sleep(0.01)
         server.publish({"event": "ike established", "peer": "b"})
         server.publish({"event": "ike closed"})
-        while not all(queue.empty() for queue in server._followers):
+        while not all(one.queue.empty() for one in server._followers):
             await asyncio.sleep(0.001)
         await server.close()
         assert await following == [{"event": "ike established", "peer": "b"}, {"event": "ike closed"}]

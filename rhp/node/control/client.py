@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from io import BufferedRWPair
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from rhp.node.control.protocol import ANSWER_LIMIT, VERSION, Request, build_request
 
@@ -20,20 +21,56 @@ class ControlError(Exception):
     """No node answers, or it refuses; the message is one sentence for the person at the terminal."""
 
 
+class NotRunning(ControlError):
+    """There is no node."""
+
+
+class Session:
+    """One connection for several requests, as of a command that looks every second. A context manager."""
+
+    def __init__(self, path: Path, timeout: float = TIMEOUT) -> None:
+        self._socket = _connect(path, timeout)
+        self._stream = self._socket.makefile("rwb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._stream.close()
+        self._socket.close()
+
+    def ask(self, request: Request) -> dict[str, Any]:
+        """Put one request and return its result; raises `ControlError`."""
+        return _exchange(self._stream, request)
+
+    def follow(self, request: Request) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+        """The answer to a request that goes on, and what comes after it, until the node ends."""
+        result = _exchange(self._stream, request)
+        self._socket.settimeout(None)
+        return result, self._rest()
+
+    def patience(self, seconds: float | None) -> None:
+        """How long to wait for each line; what takes longer raises TimeoutError."""
+        self._socket.settimeout(seconds)
+
+    def _rest(self) -> Iterator[dict[str, Any]]:
+        while line := self._stream.readline(ANSWER_LIMIT):
+            yield json.loads(line)["event"]
+
+
 def ask(path: Path, request: Request, timeout: float = TIMEOUT) -> dict[str, Any]:
     """Put one request to the node whose control socket is `path` and return its result; raises `ControlError`."""
     with _connect(path, timeout) as connection:
         return _exchange(connection.makefile("rwb"), request)
 
 
-def follow(path: Path, request: Request | None = None) -> Iterator[dict[str, Any]]:
-    """Give the node's events as they come, or what that request streams, until it ends; raises `ControlError`."""
-    with _connect(path, TIMEOUT) as connection:
-        stream = connection.makefile("rwb")
-        _exchange(stream, request or Request("events"))
-        connection.settimeout(None)
-        while line := stream.readline(ANSWER_LIMIT):
-            yield json.loads(line)["event"]
+def follow(path: Path) -> Iterator[dict[str, Any]]:
+    """Give the node's events as they come, until it ends."""
+    with Session(path) as session:
+        yield from session.follow(Request("events"))[1]
 
 
 def stop(path: Path, timeout: float = TIMEOUT) -> dict[str, Any]:
@@ -57,7 +94,7 @@ def _connect(path: Path, timeout: float) -> socket.socket:
         connection.connect(str(path))
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         connection.close()
-        raise ControlError(f"no node is running here: nothing answers at {path}") from None
+        raise NotRunning(f"no node is running here: nothing answers at {path}") from None
     except PermissionError:
         connection.close()
         raise ControlError(f"this user may not talk to the node at {path}; try as root") from None

@@ -2,7 +2,9 @@
 
 Request  {"version": 1, "command": "rekey-ike", "connection": "office"}
 Answer   {"version": 1, "ok": true, "result": {...}}  or  {"version": 1, "ok": false, "error": "one sentence"}
-`events` and `capture` are answered by one such line and then by one line per event, until the client hangs up.
+`events` is answered by one such line and then by one line per event, until the client hangs up; so is `log` with
+{"follow": "yes"}, by one line per line of the log, and `capture`, by lines of frames. A result may hold iterators in place of lists: they are made while
+the answer is sent, in pieces.
 
 This module imports the standard library only: `rhp status` has to answer at once.
 """
@@ -10,7 +12,9 @@ This module imports the standard library only: `rhp status` has to answer at onc
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 VERSION = 1
@@ -19,13 +23,20 @@ REQUEST_LIMIT = 16 * 1024
 ANSWER_LIMIT = 64 * 1024 * 1024
 """The longest answer that a client takes."""
 
-_FIELDS = frozenset({"connection", "child", "target", "peer", "octets", "address"})
+PIECE = 32
+"""How many entries of an iterator are made in one go; with what they hold, some tens of kilobytes."""
+
+_FIELDS = frozenset({"connection", "child", "target", "peer", "form", "mac", "level", "lines", "follow", "octets", "address"})
 _LONGEST_FIELD = 256
 
 COMMANDS: dict[str, frozenset[str]] = {
     "status": frozenset(),
     "down": frozenset(),
     "events": frozenset(),
+    "peers": frozenset(),
+    "sas": frozenset(),
+    "hub": frozenset(),
+    "log": frozenset(),
     "add-lane": frozenset(),
     "capture": frozenset({"octets"}),
     "leases": frozenset(),
@@ -89,9 +100,29 @@ def build_request(request: Request) -> bytes:
     return _line({"version": VERSION, "command": request.command, **request.fields})
 
 
-def build_result(result: dict[str, Any]) -> bytes:
-    """Write an answer that brings a result."""
-    return _line({"version": VERSION, "ok": True, "result": result})
+def build_result(result: dict[str, Any]) -> Iterator[bytes]:
+    """Write an answer that brings a result, in pieces, for one whose iterators are long."""
+    ready = f'{{"version":{VERSION},"ok":true,"result":{{'
+    comma = ""
+    for name, value in result.items():
+        ready += f"{comma}{_text(name)}:"
+        comma = ","
+        if not isinstance(value, Iterator):
+            ready += _text(value)
+            continue
+        ready += "["
+        for entries in _entries(value):
+            yield (ready + entries).encode()
+            ready = ""
+        ready += "]"
+    yield (ready + "}}\n").encode()
+
+
+def _entries(values: Iterator[Any]) -> Iterator[str]:
+    comma = ""
+    while batch := list(islice(values, PIECE)):
+        yield f"{comma}{_text(batch)[1:-1]}"
+        comma = ","
 
 
 def build_error(sentence: str) -> bytes:
@@ -100,9 +131,12 @@ def build_error(sentence: str) -> bytes:
 
 
 def build_event(event: dict[str, Any]) -> bytes:
-    """Write one event of the stream."""
+    """Write one event of the stream, or one line of the log."""
     return _line({"version": VERSION, "event": event})
 
 
 def _line(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=True).encode() + b"\n"
+    return _text(value).encode() + b"\n"
+
+
+_text = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode

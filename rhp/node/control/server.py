@@ -10,9 +10,10 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rhp.node.control.audit import Audit, audited
 from rhp.node.control.protocol import (
@@ -41,13 +42,24 @@ MAX_WAITING_LINES = 64
 """Of the other streams, whose lines are longer."""
 IDLE_SECONDS = 60.0
 
+Topic = Literal["events", "log"]
+
 _logger = logging.getLogger("rhp")
 
 __all__ = ["CommandRefused", "ControlServer", "Handler"]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Follower:
+    """A client that asked for more than one answer: what it follows, and what it has not read yet."""
+
+    topic: Topic
+    request: Request
+    queue: asyncio.Queue[bytes]
+
+
 class ControlServer:
-    """Serves clients until it is closed; `publish` goes to those that asked for events, and a command of `streams` is
+    """Serves clients until it is closed; `publish` goes to those that follow, and a command of `streams` is
     answered by what its function gives until the client hangs up."""
 
     def __init__(
@@ -60,7 +72,7 @@ class ControlServer:
         self.streams: dict[str, Stream] = {}
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.StreamWriter] = set()
-        self._followers: set[asyncio.Queue[bytes]] = set()
+        self._followers: set[Follower] = set()
         self._closing = asyncio.Event()
         self.lost_events = 0
 
@@ -80,18 +92,22 @@ class ControlServer:
     @property
     def followed(self) -> bool:
         """Whether anybody asked for events and still listens."""
-        return bool(self._followers)
+        return any(one.topic == "events" for one in self._followers)
 
-    def publish(self, event: dict[str, Any]) -> None:
-        """Give an event to every follower; one that does not read loses events, and they are counted."""
-        if not self._followers:
-            return
-        line = build_event(event)
-        for queue in self._followers:
-            if queue.full():
+    def publish(
+        self, event: dict[str, Any], topic: Topic = "events", wanted: Callable[[Request], bool] | None = None
+    ) -> None:
+        """Give an event to every follower of its topic whose request wants it.
+
+        One that does not read loses events, and they are counted.
+        """
+        listening = [one for one in self._followers if one.topic == topic and (wanted is None or wanted(one.request))]
+        line = build_event(event) if listening else b""
+        for one in listening:
+            if one.queue.full():
                 self.lost_events += 1
             else:
-                queue.put_nowait(line)
+                one.queue.put_nowait(line)
 
     async def close(self) -> None:
         """Hang up on everyone and take the socket away. Safe twice."""
@@ -116,7 +132,8 @@ class ControlServer:
             while await self._one_request(reader, writer):
                 pass
         except (ConnectionError, TimeoutError):
-            pass
+            # What it has not read would keep the connection, so it is thrown away.
+            writer.transport.abort()
         except Exception:
             # A mistake of ours in one command must not end the node, and has to be seen.
             _logger.exception("control request failed")
@@ -138,53 +155,55 @@ class ControlServer:
             return False
         try:
             request = parse_request(line)
-            if request.command in self.streams:
-                await self._stream(self.streams[request.command], request, reader, writer)
-                return False
-            with audited(self._audit, request, writer):
-                answer = build_result(await self._handler(request))
-        except (BadRequest, CommandRefused) as error:
-            writer.write(build_error(str(error)))
-            await asyncio.wait_for(writer.drain(), self._idle)
-            return not isinstance(error, BadRequest)
-        writer.write(answer)
-        await asyncio.wait_for(writer.drain(), self._idle)
-        if request.command == "events":
-            await self._stream_events(reader, writer)
+        except BadRequest as error:
+            await self._send(writer, build_error(str(error)))
             return False
-        return True
+        with contextlib.ExitStack() as following:
+            try:
+                with audited(self._audit, request, writer):
+                    queue = following.enter_context(self._following(request))
+                    result = {} if request.command in self.streams else await self._handler(request)
+            except CommandRefused as error:
+                await self._send(writer, build_error(str(error)))
+                return True
+            for piece in build_result(result):
+                await self._send(writer, piece)
+            if queue is None:
+                return True
+            await self._stream(queue, reader, writer)
+            return False
 
-    async def _stream_events(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_EVENTS)
-        self._followers.add(queue)
+    async def _send(self, writer: asyncio.StreamWriter, octets: bytes) -> None:
+        """Write, wait for a reader that is slow, and let the node do its work before the next piece."""
+        writer.write(octets)
+        await asyncio.wait_for(writer.drain(), self._idle)
+        await asyncio.sleep(0)
+
+    @contextlib.contextmanager
+    def _following(self, request: Request) -> Iterator[asyncio.Queue[bytes] | None]:
+        """Follow from before the answer is made, so that nothing is missed in between; None for what ends with it."""
+        if request.command in self.streams:
+            queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_LINES)
+            end = self.streams[request.command](request, partial(_put, queue))
+            try:
+                yield queue
+            finally:
+                end()
+            return
+        topic = _topic(request)
+        if topic is None:
+            yield None
+            return
+        follower = Follower(topic, request, asyncio.Queue(MAX_WAITING_EVENTS))
+        self._followers.add(follower)
         try:
-            await self._pass_on(queue, reader, writer)
+            yield follower.queue
         finally:
-            self._followers.discard(queue)
+            self._followers.discard(follower)
 
     async def _stream(
-        self, begin: Stream, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        queue: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING_LINES)
-
-        def put(event: dict[str, Any]) -> bool:
-            if queue.full():
-                return False
-            queue.put_nowait(build_event(event))
-            return True
-
-        with audited(self._audit, request, writer):
-            end = begin(request, put)
-        try:
-            writer.write(build_result({}))
-            await self._pass_on(queue, reader, writer)
-        finally:
-            end()
-
-    async def _pass_on(
         self, queue: asyncio.Queue[bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Write what comes into the queue until the client hangs up, or does not read for too long."""
         hung_up = asyncio.ensure_future(reader.read(1))
         try:
             while not hung_up.done():
@@ -193,7 +212,20 @@ class ControlServer:
                 if not waiting.done():
                     waiting.cancel()
                     return
-                writer.write(waiting.result())
-                await asyncio.wait_for(writer.drain(), self._idle)
+                await self._send(writer, waiting.result())
         finally:
             hung_up.cancel()
+
+
+def _put(queue: asyncio.Queue[bytes], event: dict[str, Any]) -> bool:
+    if queue.full():
+        return False
+    queue.put_nowait(build_event(event))
+    return True
+
+
+def _topic(request: Request) -> Topic | None:
+    """What the request asks to follow; None for one that has one answer."""
+    if request.command == "events":
+        return "events"
+    return "log" if request.command == "log" and request.fields.get("follow") == "yes" else None

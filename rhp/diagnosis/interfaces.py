@@ -1,0 +1,96 @@
+"""The node's interface: left over, taken, or without the bridge that it is to join; and how the kernel forwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rhp.config.loading import Loaded
+from rhp.diagnosis.finding import Finding, fine, note, problem
+
+_SYS = Path("/sys/class/net")
+_NET = Path("/proc/sys/net")
+_STRICT = "1"
+
+
+def leftovers(name: str, *, running: bool, sys: Path = _SYS) -> Iterator[Finding]:
+    """Whether the interface is there exactly when the node runs."""
+    there = (sys / name).exists()
+    if running and not there:
+        yield problem("interface", f"the node runs, and its interface {name} has vanished", "wait, or restart the node")
+    elif not running and there:
+        kind = (
+            "a TAP that another program made" if (sys / name / "tun_flags").exists() else "an interface of another kind"
+        )
+        yield problem(
+            "interface",
+            f"{name} is there although no node runs here: {kind}",
+            f"run ip link delete {name}, or write another interface.name",
+        )
+    else:
+        yield fine("interface", f"{name} is the running node's" if running else f"the name {name} is free")
+
+
+def bridge(name: str | None, sys: Path = _SYS) -> Iterator[Finding]:
+    """Whether the bridge that the interface is to join is one."""
+    if name is None:
+        return
+    if not (sys / name).exists():
+        yield problem("bridge", f"there is no bridge {name}", f"run ip link add {name} type bridge")
+    elif not (sys / name / "bridge").exists():
+        yield problem("bridge", f"{name} is no bridge", "write the name of a bridge into interface.bridge")
+    else:
+        yield fine("bridge", f"{name} is there")
+
+
+def forwarding(loaded: Loaded, net: Path = _NET) -> Iterator[Finding]:
+    """Whether packets of peers in tunnel mode get further than this machine."""
+    for version, words, key in ((4, "IPv4", "ipv4/ip_forward"), (6, "IPv6", "ipv6/conf/all/forwarding")):
+        whose = [name for name, behind in _networks_behind_us(loaded) if behind == version]
+        if not whose:
+            continue
+        if _read(net / key) == "0":
+            who = ", ".join(dict.fromkeys(whose))
+            yield problem(
+                "forwarding",
+                f"this machine forwards no {words}, so the peers of {who} reach nothing behind it",
+                f"run sysctl -w net.{key.replace('/', '.')}=1, and write it into /etc/sysctl.d",
+            )
+        else:
+            yield fine("forwarding", f"this machine forwards {words}")
+
+
+def reverse_path(loaded: Loaded, net: Path = _NET) -> Iterator[Finding]:
+    """Whether the kernel throws away what comes by another way than answers would go (rp_filter, RFC 3704)."""
+    if not any(child.mode == "tunnel" for one in loaded.engine.connections for child in one.children):
+        return
+    name = loaded.settings.interface.name
+    conf = net / "ipv4" / "conf"
+    # The greater of the two counts (Documentation/networking/ip-sysctl); a new interface begins as "default".
+    own = _read(conf / name / "rp_filter") or _read(conf / "default" / "rp_filter")
+    if max(_read(conf / "all" / "rp_filter") or "0", own or "0") == _STRICT:
+        yield note(
+            "rp_filter",
+            f"the kernel drops IPv4 packets from {name} that it would not answer there (rp_filter is strict)",
+            f"where peers send from more addresses than have routes, run sysctl -w net.ipv4.conf.{name}.rp_filter=2",
+        )
+    else:
+        yield fine("rp_filter", "the kernel takes packets by whatever way they come")
+
+
+def _networks_behind_us(loaded: Loaded) -> Iterator[tuple[str, int]]:
+    """Each connection with the IP version of a network of ours that its peers may reach."""
+    for connection in loaded.engine.connections:
+        for child in connection.children:
+            if child.mode != "tunnel":
+                continue
+            for selector in child.local_ts:
+                if selector.start != selector.end:
+                    yield connection.name, selector.start.version
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
