@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from bench import compare
-from bench.engine import first_ping, gateways, hop, rates, scale
+from bench.engine import first_ping, gateways, hop, looking, rates, scale
 from rhp.lab.errors import LabError
 
-PARTS = ("rates", "scale", "gateways", "first-ping", "hop")
+PARTS = ("rates", "scale", "gateways", "first-ping", "hop", "looking")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 failed = True
     if "hop" in options.only:
         figures.update(hop.measure())
+    if "looking" in options.only:
+        figures.update(looking.measure())
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if "rates" in options.only:

@@ -1,6 +1,7 @@
 """Two engines in one process, wired to each other, with their guards: nothing but the engines costs time."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -94,7 +95,7 @@ def policy(connections: tuple[ConnectionConfig, ...], kind: Kind) -> GuardPolicy
 class Node:
     """An engine and its guard. `installed` counts the pairs it asked for, `spent` the nanoseconds of its processor.
 
-    `failed` are the connections that it began in vain.
+    `failed` are the connections that it began in vain. `on_install` gets each pair of ESP SAs.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Node:
         self.installed = 0
         self.spent = 0
         self.failed: list[str] = []
+        self.on_install: Callable[[InstallSA], None] | None = None
 
     def _allocate(self, lane: int) -> int:
         self._spi += 1
@@ -158,6 +160,8 @@ class Node:
                     self.engine.guard_answered(effect.request_id, self.answer(effect.question), now)
                 elif isinstance(effect, InstallSA):
                     self.installed += 1
+                    if self.on_install is not None:
+                        self.on_install(effect)
                 elif isinstance(effect, Emit) and isinstance(effect.event, InitiationFailed):
                     self.failed.append(effect.event.connection)
         return sent

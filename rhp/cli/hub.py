@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json
+from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json, show_lines
 from rhp.cli.table import render, room, span
 
 HEAD = ("STATION", "PORT", "BEHIND", "CONNECTION", "HEARD")
@@ -36,8 +36,7 @@ def hub(connection: str | None, peer: str | None, mac: str | None, most: int, ou
     if output == "json":
         show_json(found)
         return
-    for line in render(HEAD, map(_row, found["stations"]), room()):
-        click.echo(line)
+    show_lines(render(HEAD, map(_row, found["stations"]), room()))
     if (left := found["matching"] - len(found["stations"])) > 0:
         click.echo(f"{left} more; --most shows them")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -74,6 +74,11 @@ def fail(sentence: str, code: int = exits.FAILED) -> NoReturn:
 def give_up(error: ControlError) -> NoReturn:
     """End because the node does not answer, or refuses."""
     fail(str(error), exits.NOT_RUNNING if isinstance(error, NotRunning) else exits.FAILED)
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines in one go, for thousands of them are written in no time then."""
+    click.echo("\n".join(lines))
 
 
 def show_json(value: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json
+from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json, show_lines
 from rhp.cli.table import octets, render, room, span
 
 HEAD = ("PEER", "CONNECTION", "ADDRESS", "FOR", "TUNNEL", "RECEIVED", "SENT")
@@ -32,8 +32,7 @@ def peers(connection: str | None, peer: str | None, output: str, config_file: Pa
     if output == "json":
         show_json(found)
         return
-    for line in render(HEAD, map(_row, found["peers"]), room()):
-        click.echo(line)
+    show_lines(render(HEAD, map(_row, found["peers"]), room()))
 
 
 def _row(one: Mapping[str, Any]) -> tuple[object, ...]:

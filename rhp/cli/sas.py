@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json
+from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json, show_lines
 from rhp.cli.table import render, room, span
 
 IKE_HEAD = (
@@ -44,8 +44,7 @@ def sas(connection: str | None, peer: str | None, output: str, config_file: Path
     if output == "json":
         show_json(found)
         return
-    for line in lines(found["ike_sas"], room()):
-        click.echo(line)
+    show_lines(lines(found["ike_sas"], room()))
 
 
 def lines(ike_sas: list[dict[str, Any]], columns: int | None) -> Iterator[str]:

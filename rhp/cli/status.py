@@ -13,7 +13,7 @@ import click
 
 from rhp.cli import exits
 from rhp.cli.lanes import KEYS, lane_lines
-from rhp.cli.options import ask_node, config_option, output_option
+from rhp.cli.options import ask_node, config_option, output_option, show_lines
 from rhp.cli.table import octets, render, room, span
 from rhp.cli.totals import total_lines
 
@@ -43,15 +43,14 @@ def status(lanes: bool, totals: bool, output: str, config_file: Path) -> None:
         _show_totals(ask_node(config_file, "totals"), output)
         return
     # A table has each IKE SA once; the long form, which holds the newest of a connection twice, is for programs.
-    picture = ask_node(config_file, "status", form=None if output == "json" else "brief")
+    picture = ask_node(config_file, "status", form=None if lanes or output == "json" else "brief")
     if output == "json":
         click.echo(
             json.dumps({"schema_version": 1, **{key: picture[key] for key in KEYS}} if lanes else picture, indent=2)
         )
     else:
         _join(picture)
-        for line in lane_lines(picture, room()) if lanes else lines(picture, datetime.now(UTC), room()):
-            click.echo(line)
+        show_lines(lane_lines(picture, room()) if lanes else lines(picture, datetime.now(UTC), room()))
     if not healthy(picture):
         sys.exit(exits.UNHEALTHY)
 
