@@ -61,7 +61,7 @@ def bring_up(socket: Path, connection: str, timeout: float, *, live: bool) -> st
 
 
 def _stands(peers: Mapping[str, Any]) -> bool:
-    return any(one["tunnels"] for one in peers["peers"])
+    return any(one["tunnels"] and one["state"] != "deleting" for one in peers["peers"])
 
 
 def _reason(event: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ import stat
 import pytest
 
 from rhp.node.control import server as server_module
-from rhp.node.control.client import ControlError, ask, follow, stop
+from rhp.node.control.client import ControlError, Session, ask, follow, stop
 from rhp.node.control.protocol import (
     COMMANDS,
     REQUEST_LIMIT,
@@ -42,9 +42,10 @@ class Desk:
 def served(tmp_path, run):
     """Run `body(server, desk, path)` beside a server; blocking clients go through `asyncio.to_thread`."""
 
-    def go(body, **options):
+    def go(body, desk=None, **options):
         async def serve():
-            desk = Desk()
+            nonlocal desk
+            desk = desk or Desk()
             server = ControlServer(tmp_path / "control.sock", desk.handle, **options)
             await server.start()
             try:
@@ -57,6 +58,23 @@ def served(tmp_path, run):
         return run(serve())
 
     return go
+
+
+class Lists(Desk):
+    """Answers with lists that are made while they are sent; of the connection "bug" the list breaks off."""
+
+    async def handle(self, request):
+        self.requests.append(request)
+        if request.fields.get("connection") == "bug":
+            return {"before": 1, "entries": (1 // (50 - number) for number in range(100)), "after": 2}
+        return {"none": iter(()), "entries": ({"number": one} for one in range(100_000)), "after": ["x"]}
+
+
+@pytest.fixture
+def quiet(caplog):
+    """Nothing that a client does may end in a traceback, of ours or of asyncio's."""
+    yield
+    assert [record for record in caplog.records if record.exc_info or record.levelname in ("ERROR", "CRITICAL")] == []
 
 
 def raw(path, octets, *, half_close=True):
@@ -160,7 +178,7 @@ def test_several_requests_go_over_one_connection(served):
     served(body)
 
 
-def test_hostile_bytes_change_nothing(served):
+def test_hostile_bytes_change_nothing(served, quiet):
     chance = random.Random(7)
 
     async def body(server, desk, path):
@@ -181,6 +199,123 @@ def test_hostile_bytes_change_nothing(served):
                 assert json.loads(line)["ok"] is False
         assert desk.requests == []
         assert await asyncio.to_thread(ask, path, Request("status")) == {"did": "status"}
+
+    served(body)
+
+
+def test_a_request_may_come_in_pieces(served, quiet):
+    async def body(server, desk, path):
+        reader, writer = await asyncio.open_unix_connection(path)
+        for octet in build_request(Request("status")):
+            writer.write(bytes([octet]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        assert json.loads(await reader.readline())["ok"] is True
+        writer.close()
+        assert desk.requests == [Request("status")]
+
+    served(body)
+
+
+def test_a_line_without_end_is_not_kept(served, quiet):
+    async def body(server, desk, path):
+        reader, writer = await asyncio.open_unix_connection(path)
+        with contextlib.suppress(ConnectionError):
+            # More than any buffer between the two holds, so that somebody has to hang up.
+            for _ in range(200):
+                writer.write(b"x" * 65536)
+                await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            assert json.loads(await reader.readline())["error"].startswith("a request is at most")
+        writer.close()
+        while server._clients:
+            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(ask, path, Request("status"))
+
+    served(body)
+
+
+def test_a_crowd_is_turned_away_and_leaves_nothing(served, quiet):
+    async def body(server, desk, path):
+        with contextlib.ExitStack() as held:
+            for _ in range(server_module.MAX_CLIENTS):
+                held.enter_context(socket.socket(socket.AF_UNIX)).connect(str(path))
+            while len(server._clients) < server_module.MAX_CLIENTS:
+                await asyncio.sleep(0.001)
+            refused = await asyncio.gather(*(asyncio.to_thread(raw, path, b"", half_close=False) for _ in range(200)))
+            assert all("too many clients" in json.loads(one)["error"] for one in refused if one)
+            assert len(server._clients) == server_module.MAX_CLIENTS
+        while server._clients:
+            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(ask, path, Request("status"))
+
+    served(body)
+
+
+def test_a_long_list_is_made_while_it_is_sent(served, quiet):
+    async def body(server, desk, path):
+        found = await asyncio.to_thread(ask, path, Request("status"))
+        assert found["none"] == []
+        assert [one["number"] for one in found["entries"]] == list(range(100_000))
+        assert found["after"] == ["x"]
+
+    served(body, Lists())
+
+
+def test_a_client_that_does_not_read_holds_up_nobody_and_is_left(served, quiet):
+    async def body(server, desk, path):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(build_request(Request("status")) * 100)
+            while not desk.requests:
+                await asyncio.sleep(0.001)
+            assert (await asyncio.to_thread(ask, path, Request("status")))["after"] == ["x"]
+            # Nothing more of it is made than what the buffers hold, and the connection is cut.
+            while server._clients:
+                await asyncio.sleep(0.001)
+            assert len(desk.requests) < 5
+
+    served(body, Lists(), idle_seconds=0.5)
+
+
+def test_a_list_that_breaks_off_is_told_and_the_server_goes_on(served):
+    async def body(server, desk, path):
+        with pytest.raises(ControlError, match="hung up without an answer"):
+            await asyncio.to_thread(ask, path, Request("initiate", {"connection": "bug"}))
+        assert await asyncio.to_thread(ask, path, Request("status"))
+
+    served(body, Lists())
+
+
+def test_a_session_asks_several_times(served, quiet):
+    async def body(server, desk, path):
+        def several():
+            with Session(path) as session:
+                return [session.ask(Request("status")) for _ in range(3)]
+
+        assert await asyncio.to_thread(several) == [{"did": "status"}] * 3
+
+    served(body)
+
+
+def test_log_lines_go_to_those_who_follow_the_log_and_want_them(served, quiet):
+    async def body(server, desk, path):
+        def follow_log():
+            with Session(path) as session:
+                _, lines = session.follow(Request("log", {"follow": "yes", "level": "error"}))
+                return list(lines)
+
+        following = asyncio.create_task(asyncio.to_thread(follow_log))
+        while not server._followers:
+            await asyncio.sleep(0.001)
+        assert not server.followed
+        server.publish({"event": "not of the log"})
+        server.publish({"text": "too mild"}, "log", lambda request: request.fields["level"] == "info")
+        server.publish({"text": "grave"}, "log", lambda request: request.fields["level"] == "error")
+        while not all(one.queue.empty() for one in server._followers):
+            await asyncio.sleep(0.001)
+        await server.close()
+        assert await following == [{"text": "grave"}]
 
     served(body)
 
