@@ -35,7 +35,7 @@ PROGRAM = "from rhp.cli.main import main; main()"
 
 
 class Gateway:
-    """The responder of so many handshakes, with all that its status is taken from. `close` it."""
+    """The responder of so many handshakes, with all that its status is taken from, `sources`. `close` it."""
 
     def __init__(self, peers: int) -> None:
         pair = Pair(peers)
@@ -47,7 +47,7 @@ class Gateway:
             pair.handshake(number, 0.0)
         quiet = cast("Any", SimpleNamespace(counters={}, last_errors={}, failures=list, retry_in=lambda name: None))
         interface: dict[str, Any] = {"name": "rhp0", "addresses": [], "bridge": None, "present": True, "up": True}
-        self._sources = status.Sources(
+        self.sources = status.Sources(
             engine=pair.responder.engine,
             plane=self.plane,
             children=self._children,
@@ -63,8 +63,8 @@ class Gateway:
             established_ms={},
         )
         self._views = Views(
-            lambda: self._sources,
-            lambda: status.picture(self._sources, "running", 1.0, 1.0),
+            lambda: self.sources,
+            lambda: status.picture(self.sources, "running", 1.0, 1.0),
             LogRing(lambda line: None),
             lambda: 1.0,
             lambda: datetime.now(UTC),

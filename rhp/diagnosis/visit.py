@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,10 @@ from rhp.diagnosis import certificates, clock, firewall, interfaces, kernel, pat
 from rhp.diagnosis.finding import Finding, fine, note, problem
 
 Status = Mapping[str, Any]
+
+_SENTENCE = re.compile(r"(.*)(?:; |: (?=run ))(.+)", re.DOTALL)
+"""A mistake of the configuration says what is wrong, and then what to do."""
+_READ = "mend that line; docs/configuration.md says what it may hold"
 
 
 def configuration(file: Path) -> tuple[Loaded | None, list[Finding]]:
@@ -65,10 +70,9 @@ def _beside(loaded: Loaded) -> Iterator[Finding]:
 
 def _finding(file: Path, one: Problem) -> Finding:
     place = f"{file}:{one.line}" if one.line else str(file)
-    said, _, advice = one.message.rpartition("; ")
-    words = f"{place}: {one.where + ': ' if one.where else ''}{said or advice}"
+    parts = _SENTENCE.fullmatch(one.message)
+    said, advice = parts.groups() if parts else (one.message, None)
+    words = f"{place}: {one.where + ': ' if one.where else ''}{said}"
     if one.warning:
-        return note("configuration", words, advice if said else None)
-    return problem(
-        "configuration", words, advice if said else "mend that line; docs/configuration.md says what it may hold"
-    )
+        return note("configuration", words, advice)
+    return problem("configuration", words, advice or _READ)

@@ -90,3 +90,37 @@ def answering(folder):
     ended.set()
     thread.join(5)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def answering_with(folder):
+    """A stand-in for the node that answers so, and tells its first follower these events."""
+    ended, threads = threading.Event(), []
+
+    def make(answers, events):
+        ready = threading.Event()
+
+        async def handle(request):
+            return answers.get(request.command, {})
+
+        async def serve():
+            server = ControlServer(folder / "run" / "control.sock", handle)
+            await server.start()
+            ready.set()
+            waiting = list(events)
+            while not ended.is_set():
+                # One after the other, so that each is seen.
+                if server.followed and waiting:
+                    server.publish(waiting.pop(0))
+                await asyncio.sleep(0.02)
+            await server.close()
+
+        threads.append(threading.Thread(target=lambda: asyncio.run(serve())))
+        threads[-1].start()
+        assert ready.wait(5)
+
+    yield make
+    ended.set()
+    for thread in threads:
+        thread.join(5)
+        assert not thread.is_alive()

@@ -234,7 +234,7 @@ def test_wrong_wishes_are_refused_with_a_sentence(looked, fields):
         from rhp.node.control.client import ControlError, ask
         from rhp.node.control.protocol import Request
 
-        with pytest.raises(ControlError, match="level|number"):
+        with pytest.raises(ControlError, match=r"level|number"):
             await asyncio.to_thread(ask, node.folder / "control.sock", Request("log", fields))
 
     looked(body, up=False)
