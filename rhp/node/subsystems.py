@@ -63,7 +63,7 @@ _EVENTS: dict[str, tuple[str, ...]] = {
         "tap restore failed",
         "lane added",
     ),
-    AUDIT: ("command", "guard refused", "node started", "node stopping", "node stopped"),
+    AUDIT: ("command", "question refused", "node started", "node stopping", "node stopped"),
 }
 
 

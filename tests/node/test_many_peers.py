@@ -1,5 +1,6 @@
 """Looking at a node with many peers: its main thread is never held up for long, whatever is asked."""
 
+import gc
 import json
 from time import thread_time
 
@@ -19,6 +20,15 @@ def gateway():
     made = Gateway(PEERS)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def no_collector():
+    """The cycle collector has more to do in a process that ran a thousand tests than in a node."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.mark.parametrize("form", [{}, {"form": "brief"}])
