@@ -35,7 +35,7 @@ def summary(findings: Sequence[Finding]) -> str:
     """How many there are of each kind."""
     problems = sum(one.level == "problem" for one in findings)
     notes = sum(one.level == "note" for one in findings)
-    return f"{len(findings)} looks, {_many(problems, 'problem')}, {_many(notes, 'note')}"
+    return f"{_many(len(findings), 'look')}, {_many(problems, 'problem')}, {_many(notes, 'note')}"
 
 
 def _many(count: int, word: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json, show_lines
+from rhp.cli.options import ask_node, chosen_options, config_option, output_option, quick, show_json, show_lines
 from rhp.cli.table import render, room, span
 
 HEAD = ("STATION", "PORT", "BEHIND", "CONNECTION", "HEARD")
@@ -22,6 +22,7 @@ HEAD = ("STATION", "PORT", "BEHIND", "CONNECTION", "HEARD")
 )
 @output_option
 @config_option
+@quick
 def hub(connection: str | None, peer: str | None, mac: str | None, most: int, output: str, config_file: Path) -> None:
     """Show the hub's table of stations
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterable
+from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
@@ -63,6 +65,22 @@ def chosen_options(function: F) -> F:
         "--peer", metavar="IDENTITY", help="Show only this peer, or with * in it, all whose identity fits"
     )
     return named(peer(function))
+
+
+def quick(function: F) -> F:
+    """Run a command that looks and ends without the cycle collector, which would go through all it was told."""
+
+    @wraps(function)
+    def run(*arguments: Any, **options: Any) -> None:  # noqa: ANN401  # Whatever click gives.
+        was_on = gc.isenabled()
+        gc.disable()
+        try:
+            function(*arguments, **options)
+        finally:
+            if was_on:
+                gc.enable()
+
+    return cast("F", run)
 
 
 def fail(sentence: str, code: int = exits.FAILED) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json, show_lines
+from rhp.cli.options import ask_node, chosen_options, config_option, output_option, quick, show_json, show_lines
 from rhp.cli.table import octets, render, room, span
 
 HEAD = ("PEER", "CONNECTION", "ADDRESS", "FOR", "TUNNEL", "RECEIVED", "SENT")
@@ -18,6 +18,7 @@ HEAD = ("PEER", "CONNECTION", "ADDRESS", "FOR", "TUNNEL", "RECEIVED", "SENT")
 @chosen_options
 @output_option
 @config_option
+@quick
 def peers(connection: str | None, peer: str | None, output: str, config_file: Path) -> None:
     """Show who is connected, one line a peer
 

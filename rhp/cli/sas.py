@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rhp.cli.options import ask_node, chosen_options, config_option, output_option, show_json, show_lines
+from rhp.cli.options import ask_node, chosen_options, config_option, output_option, quick, show_json, show_lines
 from rhp.cli.table import render, room, span
 
 IKE_HEAD = (
@@ -30,6 +30,7 @@ CHILD_HEAD = ("CHILD SA", "IKE SA", "STATE", "SPI IN", "SPI OUT", "LANE", "AGE",
 @chosen_options
 @output_option
 @config_option
+@quick
 def sas(connection: str | None, peer: str | None, output: str, config_file: Path) -> None:
     """Show the IKE SAs and Child SAs
 

@@ -13,7 +13,7 @@ import click
 
 from rhp.cli import exits
 from rhp.cli.lanes import KEYS, lane_lines
-from rhp.cli.options import ask_node, config_option, output_option, show_lines
+from rhp.cli.options import SCHEMA_VERSION, ask_node, config_option, output_option, quick, show_lines
 from rhp.cli.table import octets, render, room, span
 from rhp.cli.totals import total_lines
 
@@ -29,6 +29,7 @@ _NO_SA: dict[str, Any] = {
 @click.option("--totals", is_flag=True, help="Show what each connection carried in all its life, over restarts")
 @output_option
 @config_option
+@quick
 def status(lanes: bool, totals: bool, output: str, config_file: Path) -> None:
     """Show what the running node does
 
@@ -45,9 +46,8 @@ def status(lanes: bool, totals: bool, output: str, config_file: Path) -> None:
     # A table has each IKE SA once; the long form, which holds the newest of a connection twice, is for programs.
     picture = ask_node(config_file, "status", form=None if lanes or output == "json" else "brief")
     if output == "json":
-        click.echo(
-            json.dumps({"schema_version": 1, **{key: picture[key] for key in KEYS}} if lanes else picture, indent=2)
-        )
+        shown = {"schema_version": SCHEMA_VERSION, **{key: picture[key] for key in KEYS}} if lanes else picture
+        click.echo(json.dumps(shown, indent=2 if sys.stdout.isatty() else None))
     else:
         _join(picture)
         show_lines(lane_lines(picture, room()) if lanes else lines(picture, datetime.now(UTC), room()))

@@ -19,13 +19,11 @@ def render(head: Sequence[str], rows: Iterable[Sequence[object]], room: int | No
     Columns that find no more room in `room` characters go to a further line, indented, in the head as in every row.
     """
     table = [list(head), *([_cell(value) for value in row] for row in rows)]
-    widths = [max(len(row[column]) for row in table) for column in range(len(head))]
-    folds = _folds(widths, room)
-    return [
-        ("  " * bool(fold.start) + "  ".join(row[at].ljust(widths[at]) for at in fold)).rstrip()
-        for row in table
-        for fold in folds
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    shapes = [
+        "  " * bool(fold.start) + "  ".join(f"{{{at}:{widths[at]}}}" for at in fold) for fold in _folds(widths, room)
     ]
+    return [shape.format(*row).rstrip() for row in table for shape in shapes]
 
 
 def _folds(widths: Sequence[int], room: int | None) -> list[range]:

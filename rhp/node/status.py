@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -104,8 +104,12 @@ class Gallery:
     def __init__(self, sources: Sources, now: float) -> None:
         self._sources = sources
         self._now = now
-        self.sas = sources.engine.status()
         self._made: dict[int, dict[str, Any]] = {}
+
+    @cached_property
+    def sas(self) -> list[IkeStatus]:
+        """Every IKE SA, as it was when somebody first asked."""
+        return self._sources.engine.status()
 
     def connections(self) -> Iterator[dict[str, Any]]:
         """Every configured connection with its newest IKE SA, then the SAs that belong to none yet."""
@@ -128,8 +132,12 @@ class Gallery:
         """What is shown of one IKE SA."""
         made = self._made.get(sa.ike_id)
         if made is None:
-            made = self._made[sa.ike_id] = _ike(sa, self._sources, self._now)
+            made = self._made[sa.ike_id] = self.make(sa)
         return made
+
+    def make(self, sa: IkeStatus) -> dict[str, Any]:
+        """Make that."""
+        return _ike(sa, self._sources, self._now)
 
     def _connection(self, name: str, sas: list[IkeStatus]) -> dict[str, Any]:
         sources = self._sources
@@ -193,19 +201,20 @@ def _ike(sa: IkeStatus, sources: Sources, now: float) -> dict[str, Any]:
         "ike_spi_i": sa.spi_i.hex(),
         "ike_spi_r": sa.spi_r.hex(),
         "established_ms": sources.established_ms.get(sa.ike_id),
-        "age_s": _since(sa.established_at, now),
-        "rekey_in_s": _until(sa.rekey_at, now),
-        "expires_in_s": _until(sa.expires_at, now),
-        "reauth_in_s": _until(sa.reauth_at, now),
+        "age_s": since(sa.established_at, now),
+        "rekey_in_s": until(sa.rekey_at, now),
+        "expires_in_s": until(sa.expires_at, now),
+        "reauth_in_s": until(sa.reauth_at, now),
         "asks": sa.asks,
-        "last_seen_s": _since(sa.last_seen, now),
-        "assigned": _assigned(sa.assigned) if sa.assigned else None,
+        "last_seen_s": since(sa.last_seen, now),
+        "assigned": assigned(sa.assigned) if sa.assigned else None,
         "leased": [str(address) for address in sa.leased],
         "children": [_child(child, sources, now) for child in sa.children],
     }
 
 
-def _assigned(given: Assignment) -> dict[str, Any]:
+def assigned(given: Assignment) -> dict[str, Any]:
+    """What a peer gave us by a configuration payload."""
     names = ("addresses", "dns", "domains", "nbns", "subnets")
     return {**{name: [str(one) for one in getattr(given, name)] for name in names}, "version": given.version}
 
@@ -258,15 +267,17 @@ def _child(child: ChildStatus, sources: Sources, now: float) -> dict[str, Any]:
         "lanes": lanes.shares(sources.plane, lineage.port) if lineage and child.lane is None else [],
         "replay_drops": sum(pair["replay_drops"] for pair in pairs),
         "auth_drops": sum(pair["auth_drops"] for pair in pairs),
-        "age_s": _since(child.established_at, now),
-        "rekey_in_s": _until(child.rekey_at, now),
-        "expires_in_s": _until(child.expires_at, now),
+        "age_s": since(child.established_at, now),
+        "rekey_in_s": until(child.rekey_at, now),
+        "expires_in_s": until(child.expires_at, now),
     }
 
 
-def _since(moment: float | None, now: float) -> float | None:
+def since(moment: float | None, now: float) -> float | None:
+    """Seconds from then to now."""
     return None if moment is None else round(max(0.0, now - moment), 1)
 
 
-def _until(moment: float | None, now: float) -> float | None:
+def until(moment: float | None, now: float) -> float | None:
+    """Seconds from now to then."""
     return None if moment is None else round(max(0.0, moment - now), 1)

@@ -6,7 +6,7 @@ that may be long are iterators, which the control socket sends in pieces.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from rhp.node.choosing import matches, number
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import CommandRefused
 from rhp.node.logring import LEVELS, LINES_KEPT, LogRing, wants
+from rhp.node.rows import Rows
 from rhp.node.selectors import format_selectors
 from rhp.node.status import SCHEMA_VERSION, Gallery, Sources
 from rhp.pki.identity import format_identity
@@ -24,9 +25,6 @@ VIEWS = frozenset({"status", "peers", "sas", "hub", "log"})
 """The commands that are views."""
 
 COUNTS = ("bytes_in", "bytes_out", "packets_in", "packets_out")
-_OF_A_CONNECTION = ("name", "state", "redirects_to", "start", "last_error", "retry_in_s", "peers", "ike_id")
-_OF_AN_IKE_SA = ("ike_id", "connection", "ike_state", "peer", "path", "peer_addresses", "suite", "age_s", "rekey_in_s")
-_OF_A_CHILD = ("name", "mode", "encapsulation", "lane", "port", "mtu", "bytes_in", "bytes_out", "age_s", "rekey_in_s")
 
 
 class Views:
@@ -59,7 +57,10 @@ class Views:
             case "log":
                 return self._log(fields)
         picture = self._picture()
-        return _brief(picture) if fields.get("form") == "brief" else picture
+        if fields.get("form") == "brief":
+            rows = Rows(self._sources(), self._clock())
+            picture |= {"connections": rows.connections(), "ike_sas": rows.ike_sas()}
+        return picture
 
     def _peers(self, fields: Mapping[str, str]) -> dict[str, Any]:
         sources, now, wall = self._sources(), self._clock(), self._wall_clock()
@@ -82,25 +83,6 @@ class Views:
             raise CommandRefused(f"there is no such level; there is {', '.join(LEVELS)}")
         most = number(fields.get("lines", str(LINES_KEPT)), LINES_KEPT)
         return {"schema_version": SCHEMA_VERSION, "lines": iter(self._ring.lines(wants(fields), most))}
-
-
-def _brief(picture: dict[str, Any]) -> dict[str, Any]:
-    """What a table of the status shows: each IKE SA once, though it may be the newest of a connection."""
-    return {
-        **picture,
-        "connections": (_some(one, _OF_A_CONNECTION) for one in picture["connections"]),
-        "ike_sas": (
-            {
-                **_some(one, (*_OF_AN_IKE_SA, "assigned", "leased")),
-                "children": [_some(child, (*_OF_A_CHILD, "suite", "spi_in", "spi_out")) for child in one["children"]],
-            }
-            for one in picture["ike_sas"]
-        ),
-    }
-
-
-def _some(entry: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    return {name: entry[name] for name in names}
 
 
 def _wanted(sa: IkeStatus, fields: Mapping[str, str]) -> bool:

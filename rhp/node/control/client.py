@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import socket
 from collections.abc import Iterator
@@ -105,24 +104,13 @@ def _connect(path: Path, timeout: float) -> socket.socket:
     return connection
 
 
-def _read(line: bytes) -> Any:  # noqa: ANN401  # Whatever JSON holds.
-    """Read an answer without the cycle collector, which would look through all of it again and again as it grows."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        return json.loads(line)
-    finally:
-        if was_on:
-            gc.enable()
-
-
 def _exchange(stream: BufferedRWPair, request: Request) -> dict[str, Any]:
     try:
         # A node that refuses at once may have hung up already, but its answer is still there to be read.
         with suppress(BrokenPipeError):
             stream.write(build_request(request))
             stream.flush()
-        answer = _read(stream.readline(ANSWER_LIMIT))
+        answer = json.loads(stream.readline(ANSWER_LIMIT))
     except TimeoutError:
         raise ControlError("the node did not answer in time") from None
     except (OSError, ValueError):
