@@ -124,7 +124,7 @@ class Telemetry:
             return
         connection = getattr(question, "connection", None)
         interface = getattr(question, "interface", None)
-        self._journal.write("guard refused", question=name, connection=connection, interface=interface, detail=reason)
+        self._journal.write("question refused", question=name, connection=connection, interface=interface, detail=reason)
 
     def _flush(self) -> None:
         self._log.flush()
