@@ -22,7 +22,8 @@ from rhp.ike.events import InitiationFailed
 from rhp.ike.path import Endpoint, Path
 from rhp.pki import ca
 from rhp.pki.ca import Credentials, KeyType
-from rhp.pki.identity import IdentityPattern, parse_identity
+from rhp.pki.identity import parse_identity
+from rhp.realm.pattern import IdentityPattern
 
 IKE = "aes128gcm16-prfsha256-x25519"
 ESP = "aes128gcm16"

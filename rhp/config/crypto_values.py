@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rhp.config.values import text
 from rhp.crypto.proposal import EspProposal, IkeProposal, parse_esp_proposal, parse_ike_proposal
-from rhp.pki.identity import IdentityPattern, parse_identity
+from rhp.pki.identity import parse_identity
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.identity import Identity
 
 

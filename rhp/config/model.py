@@ -17,7 +17,7 @@ from rhp.config.values import IpInterface, IpNetwork
 from rhp.crypto.proposal import EspProposal, IkeProposal
 from rhp.node.metrics.address import MetricsAddress
 from rhp.node.paths import DEFAULT_RUN_DIR, DEFAULT_STATE_DIR
-from rhp.pki.identity import IdentityPattern
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector
 

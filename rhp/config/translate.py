@@ -16,7 +16,8 @@ from rhp.guard.secrets import decode_psk
 from rhp.ike.config import AuthKind, ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, Ppk, RemoteAuth
 from rhp.node.metrics.address import MetricsAddress, UnixAddress
 from rhp.node.settings import HubSettings, InterfaceSettings, NodeSettings, StaticMac
-from rhp.pki.identity import ANONYMOUS, IdentityPattern, format_identity, parse_identity
+from rhp.pki.identity import ANONYMOUS, format_identity, parse_identity
+from rhp.realm.pattern import IdentityPattern
 from rhp.realm.pool import PoolConfig
 
 DEFAULT_CHILD = "ethernet"

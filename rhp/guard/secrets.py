@@ -38,7 +38,8 @@ from rhp.guard.protocol import (
     Refused,
     SignOctets,
 )
-from rhp.pki.identity import IdentityPattern, format_identity
+from rhp.pki.identity import format_identity
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.iana import AuthMethod
 from rhp.wire.identity import Identity
 

@@ -237,4 +237,5 @@ def _install_effect(
         outbound_active=child.outbound_active,
         replaces=None if replaces is None else replaces.spi_in,
         limits=limits,
+        policy=sa.config.policy,
     )

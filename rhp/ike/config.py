@@ -10,7 +10,8 @@ from typing import Literal
 
 from rhp.crypto.proposal import EspProposal, IkeProposal
 from rhp.ike.path import IKE_PORT, NATT_PORT, IpNetwork
-from rhp.pki.identity import IdentityPattern
+from rhp.realm.pattern import IdentityPattern
+from rhp.realm.policy import OWN_HUB, PortPolicy
 from rhp.realm.pool import PoolConfig
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector
@@ -115,6 +116,10 @@ class ConnectionConfig:
     "force" takes nothing else. `resumption` asks for tickets as initiator and gives them as responder (RFC 5723).
     `follow_redirects` lets the peer send us to another gateway (RFC 5685). `secrets` is a keyed digest, made by the
     guard, of the shared keys that stand behind the connection: a ticket that was given under others is worth nothing.
+
+    With `match` it is a realm: it takes every peer that one of these patterns fits, calls nobody, and does not look at
+    `remote.pattern`. A peer gets pairs of ESP SAs for `lanes` lanes at most (RFC 9611), None is for all that there are;
+    `policy` is for the data plane.
     """
 
     name: str
@@ -145,6 +150,14 @@ class ConnectionConfig:
     ppk: Ppk | None = None
     reauth_time: float = 0.0
     secrets: bytes = field(default=b"", repr=False)
+    match: tuple[IdentityPattern, ...] = ()
+    lanes: int | None = None
+    policy: PortPolicy = OWN_HUB
+
+    @property
+    def patterns(self) -> tuple[IdentityPattern, ...]:
+        """What a peer that calls may be: one of these."""
+        return self.match or (self.remote.pattern,)
 
     def child(self, name: str) -> ChildConfig | None:
         """The child of that name, or None."""

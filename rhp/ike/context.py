@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from rhp.ike.admission import Admission, SpiMint
 from rhp.ike.config import EngineConfig
 from rhp.ike.cookies import CookieJar
+from rhp.ike.directory import Directory
 from rhp.ike.effects import Effect, Emit, Send
 from rhp.ike.events import EngineFault, Event
 from rhp.ike.fragments import Shelves
@@ -49,6 +50,7 @@ class Context:
     """
 
     __slots__ = (
+        "_directory",
         "_ids",
         "_rule",
         "addresses",
@@ -89,6 +91,7 @@ class Context:
         source_of: SourceOf = no_route,
     ) -> None:
         self.config = config
+        self._directory = Directory()
         self.allocate_spi = allocate_spi
         self.wall_clock = wall_clock
         self.random = random
@@ -117,6 +120,13 @@ class Context:
         self.pools = Pools(config.pools)
         self.had: dict[str, Assignment] = {}
         self._ids = 0
+
+    @property
+    def directory(self) -> Directory:
+        """The connections of the configuration, to find one by what a peer says."""
+        if self._directory.connections is not self.config.connections:
+            self._directory = Directory(self.config.connections)
+        return self._directory
 
     def cookie_wanted(self, now: float) -> bool:
         """Whether one more first message has to bring a cookie; it counts (RFC 7296 section 2.6)."""

@@ -9,6 +9,7 @@ from rhp.guard.protocol import Question
 from rhp.ike.config import Mode
 from rhp.ike.events import Event
 from rhp.ike.path import Path
+from rhp.realm.policy import OWN_HUB, PortPolicy
 from rhp.wire.identity import Identity
 from rhp.wire.ts import TrafficSelector
 
@@ -58,7 +59,8 @@ class InstallSA:
     inbound SPI of the pair that this one succeeds. SPIs are in host order. With `outbound_active` false, outbound
     traffic stays on the older pair until `ActivateSA` or until that pair is removed. "in" and "out" are as seen from
     here, whichever side began. Keys contain their salt (RFC 4106 section 8.1 and the like). `encr_*` of a
-    suite without integrity algorithm (AEAD) come with empty `integ_*`.
+    suite without integrity algorithm (AEAD) come with empty `integ_*`. `policy` says on which hub its port is, and
+    what holds there.
     """
 
     child_id: int
@@ -84,6 +86,7 @@ class InstallSA:
     outbound_active: bool
     replaces: int | None
     limits: Limits = NO_LIMITS
+    policy: PortPolicy = OWN_HUB
 
 
 @dataclass(frozen=True, slots=True)

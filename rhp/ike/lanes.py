@@ -21,7 +21,6 @@ from rhp.wire.ts import TrafficSelector
 
 if TYPE_CHECKING:
     from rhp.ike.child_sa import ChildSa
-    from rhp.ike.context import Context
     from rhp.ike.ike_sa import IkeSa
 
 Selectors = tuple[TrafficSelector, ...]
@@ -48,10 +47,16 @@ ANYWHERE = Place()
 """The place of every pair where there is one lane."""
 
 
-def first_place(ctx: "Context") -> Place:
+def first_place(sa: "IkeSa") -> Place:
     """The place of a first pair: a lane by chance, so that peers with one pair each spread over the lanes."""
-    lanes, spare = ctx.config.lanes, ctx.config.spare_lanes
-    return Place(lane=int.from_bytes(ctx.random(4)) % lanes if lanes > 1 else 0, shared=lanes + spare > 1)
+    lanes, spare = sa.ctx.config.lanes, sa.ctx.config.spare_lanes
+    several = min(lanes + spare, _most(sa)) > 1
+    return Place(lane=int.from_bytes(sa.ctx.random(4)) % lanes if lanes > 1 else 0, shared=several)
+
+
+def _most(sa: "IkeSa") -> int:
+    """How many pairs of one group the connection allows."""
+    return MAX_GROUP if sa.config.lanes is None else min(MAX_GROUP, sa.config.lanes)
 
 
 def place_of(child: "ChildSa") -> Place:
@@ -71,7 +76,8 @@ def free_lane(sa: "IkeSa", group: int) -> int | None:
         return None
     served = {child.terms.place.lane for child in members(sa, group)}
     free = (lane for lane in range(sa.ctx.config.lanes) if lane not in served)
-    return next(free, None) if served else None
+    enough = sa.config.lanes is not None and len(served) >= sa.config.lanes
+    return next(free, None) if served and not enough else None
 
 
 def granted_place(sa: "IkeSa", request: Message, name: str, local: Selectors, remote: Selectors) -> Place:
@@ -80,7 +86,7 @@ def granted_place(sa: "IkeSa", request: Message, name: str, local: Selectors, re
     Raises PeerError with TS_MAX_QUEUE when the group has enough of them (section 3).
     """
     if request.notify(NotifyType.SA_RESOURCE_INFO) is None:
-        return Place(first_place(sa.ctx).lane)
+        return Place(first_place(sa).lane)
     first = next(
         (
             child
@@ -91,9 +97,9 @@ def granted_place(sa: "IkeSa", request: Message, name: str, local: Selectors, re
         None,
     )  # fmt: skip
     if first is None:
-        return first_place(sa.ctx)
+        return first_place(sa)
     others = members(sa, first.group)
-    if not first.terms.place.shared or len(others) >= MAX_GROUP:
+    if not first.terms.place.shared or len(others) >= _most(sa):
         raise PeerError("lanes-full", NotifyType.TS_MAX_QUEUE)
     used = Counter(child.terms.place.lane for child in others)
     lane = min(range(sa.ctx.config.lanes), key=lambda number: used[number])

@@ -157,7 +157,7 @@ class ChildOffer:
 
     def _place(self, turn: Turn) -> Place:
         if self.place is None:
-            self.place = lanes.first_place(turn.ctx)
+            self.place = lanes.first_place(turn.sa)
         return self.place
 
     def _keys(self, turn: Turn, suite: EspSuite) -> ChildKeys:

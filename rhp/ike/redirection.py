@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from re import compile as pattern
 
-from rhp.ike import candidates
 from rhp.ike.context import Context
 from rhp.ike.errors import Fault, PeerError
 from rhp.ike.events import Redirected
@@ -91,8 +90,12 @@ def for_everybody(ctx: Context, path: Path) -> Gateway | None:
     """Where everybody is sent who calls on that path, whoever it is: known before IKE_SA_INIT costs anything."""
     if not ctx.redirects:
         return None
-    targets = {ctx.redirects.get(connection.name) for connection in candidates.by_address(ctx.config, path)}
-    return targets.pop() if len(targets) == 1 else None
+    targets: set[Gateway | None] = set()
+    for connection in ctx.directory.serving(path):
+        targets.add(ctx.redirects.get(connection.name))
+        if len(targets) > 1:
+            return None
+    return targets.pop() if targets else None
 
 
 def follow(sa: IkeSa, gateway: Gateway, now: float) -> Ending:

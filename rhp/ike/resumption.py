@@ -66,7 +66,7 @@ def issue(sa: IkeSa, now: float) -> Notify:
     date = wall_seconds(ctx)
     made = Ticket(
         connection=sa.config.name,
-        policy=policy(sa.config),
+        policy=policy(ctx, sa.config),
         local=sa.local.identity,
         peer=sa.peer.identity,
         authenticated=date - int(now - sa.authenticated_at),
@@ -98,19 +98,18 @@ def redeem(ctx: Context, octets: bytes, path: Path, now: float) -> Redeemed:
         raise _refused("ticket-expired")
     if spends in ctx.spent:
         raise _refused("ticket-spent")
-    serving = candidates.by_address(ctx.config, path)
-    connection = next((one for one in serving if one.name == found.connection), None)
-    if connection is None or not wanted(connection):
+    connection = ctx.directory.named(found.connection)
+    if connection is None or not candidates.serves(connection, path) or not wanted(connection):
         raise _refused("ticket-connection-gone")
-    if found.policy != policy(connection):
+    if found.policy != policy(ctx, connection):
         raise _refused("ticket-policy-changed")
     try:
         suite = accept_ike(found.suite, connection.proposals)
     except NoProposalChosen as error:
         raise _refused("ticket-suite-refused") from error
     # Another connection may know this peer better by now.
-    method = connection.remote.method
-    if candidates.by_identity(serving, suite, found.peer, found.local, method) is not connection:
+    claim = candidates.Claim(found.peer, found.local, connection.remote.method, suite)
+    if not candidates.still_means(ctx.directory, path, claim, connection):
         raise _refused("ticket-policy-changed")
     since = now - max(0, date - found.authenticated)
     resumed = Resumed(found.local, found.peer, since, spends, found.expires)
@@ -140,7 +139,7 @@ def hold(sa: IkeSa, notify: Notify, now: float) -> None:
         octets=octets,
         expires=now + min(lifetime, LIFETIME),
         gateway=sa.path.remote.ip,
-        policy=policy(sa.config),
+        policy=policy(sa.ctx, sa.config),
         local=sa.local.identity,
         peer=sa.peer.identity,
         suite=sa.agreed,
@@ -157,7 +156,7 @@ def take(ctx: Context, connection: ConnectionConfig, path: Path, now: float) -> 
     # As long as an IKE SA lives its ticket waits: it is for the time after a loss.
     if held is None or held.gateway != path.remote.ip or ctx.table.knows_connection(connection.name):
         return None
-    if held.expires <= now or held.policy != policy(connection) or not wanted(connection):
+    if held.expires <= now or held.policy != policy(ctx, connection) or not wanted(connection):
         drop(ctx, connection.name)
         return None
     if not candidates.allows(connection, held.suite):
@@ -199,8 +198,11 @@ def retire(sa: IkeSa) -> None:
         sa.ticket_id = b""
 
 
-def policy(connection: ConnectionConfig) -> bytes:
-    """A digest of what a connection demands of its peer, the keys included: with another one a ticket says nothing."""
+def policy(ctx: Context, connection: ConnectionConfig) -> bytes:
+    """A digest of what a connection demands of its peer, the keys included: with another one a ticket says nothing.
+
+    A realm's contains what every realm matches, for that decides as well who is of this one.
+    """
     remote, local = connection.remote, connection.local
     digest = blake2s(digest_size=16)
     for part in (
@@ -210,6 +212,7 @@ def policy(connection: ConnectionConfig) -> bytes:
         remote.pattern.text.encode(),
         repr(connection.ppk).encode(),
         connection.secrets,
+        ctx.directory.rules if connection.match else b"",
         *remote.cas,
     ):
         digest.update(len(part).to_bytes(4) + part)

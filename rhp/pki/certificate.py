@@ -91,7 +91,15 @@ def subject_text(certificate: x509.Certificate) -> str:
 
 def certificate_names(der: bytes) -> tuple[str, ...]:
     """Return the identities a certificate may speak for, as `parse_identity` reads them; ValueError as above."""
-    return tuple(format_identity(name) for name in _identities(load_certificate(der)))
+    return tuple(format_identity(name) for name in certificate_identities(der))
+
+
+def certificate_identities(der: bytes) -> tuple[Identity, ...]:
+    """Return the identities a certificate may speak for, the subject first; ValueError as above."""
+    try:
+        return tuple(_identities(load_certificate(der)))
+    except UNREADABLE as error:
+        raise ValueError(f"the certificate's names cannot be read: {error}") from None
 
 
 def certificate_validity(der: bytes) -> tuple[datetime, datetime]:

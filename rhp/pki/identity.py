@@ -1,22 +1,20 @@
-"""Identities as text: what a configuration writes, what a log shows, and patterns (RFC 7296 section 3.5)."""
+"""Identities as text: what a configuration writes and what a log shows (RFC 7296 section 3.5)."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Literal
 
-from rhp.pki.dn import comparable, format_dn, parse_dn, read_dn, split_dn
+from rhp.pki.dn import comparable, format_dn, parse_dn, read_dn
 from rhp.wire.iana import IdType
 from rhp.wire.identity import Identity
 
 _LONGEST_TEXT = 256
 _ADDRESS_BYTES = {int(IdType.IPV4_ADDR): 4, int(IdType.IPV6_ADDR): 16}
-_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")
+NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\Z")
+"""A host or domain name, as identities have them."""
 _NUMBERS = re.compile(r"\d+(\.\d+){3}\Z")
 _MAIL = re.compile(r"[!-?A-~]+@[A-Za-z0-9_.-]+\Z")
-_Kind = Literal["any", "exact", "mail", "name", "dn", "null"]
 
 ANONYMOUS = Identity(IdType.NULL, b"")
 """Nobody in particular: ID_NULL, whose data is empty (RFC 7619 section 2.2). Two who call themselves so are two."""
@@ -43,11 +41,11 @@ def parse_identity(text: str) -> Identity:
 
 
 def _parse_name(text: str) -> Identity:
-    if text.startswith("@") and _NAME.match(text[1:]):
+    if text.startswith("@") and NAME.match(text[1:]):
         return Identity(IdType.FQDN, text[1:].encode("ascii"))
     if _MAIL.match(text):
         return Identity(IdType.RFC822_ADDR, text.encode("ascii"))
-    if _NAME.match(text) and not _NUMBERS.match(text):
+    if NAME.match(text) and not _NUMBERS.match(text):
         return Identity(IdType.FQDN, text.encode("ascii"))
     raise ValueError(
         f'"{text}" is not an identity: write a name like "gate.example.org", a mail address, an IP address, '
@@ -95,75 +93,3 @@ def same_identity(one: Identity, other: Identity) -> bool:
         except ValueError:
             return False
     return False
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityPattern:
-    """What a peer's identity has to be: exact, "%any", "*@x" (mail), "*.x" (name) or a DN with "*" as a value.
-
-    "%null" is a peer without a name, and no other pattern fits such a one: not "%any" either.
-    """
-
-    text: str
-    _kind: _Kind = field(default="any", repr=False, compare=False)
-    _identity: Identity | None = field(default=None, repr=False, compare=False)
-    _suffix: bytes = field(default=b"", repr=False, compare=False)
-
-    @classmethod
-    def parse(cls, text: str) -> IdentityPattern:
-        """Read a pattern; ValueError with a sentence when it is none."""
-        text = text.strip()
-        if text in ("%any", "*"):
-            return cls("%any")
-        if text == "%null":
-            return cls(text, "null")
-        if text.startswith(("*@", "*.")):
-            if not _NAME.match(text[2:]):
-                raise ValueError(f'"{text}" is not a pattern: a domain has to follow "{text[:2]}"')
-            return cls(text, "mail" if text[1] == "@" else "name", None, text[1:].lower().encode("ascii"))
-        if "=" in text and any(value == "*" for _, value in split_dn(text)):
-            return cls(text, "dn", parse_identity(text))
-        if "*" in text or text.startswith("%"):
-            raise ValueError(f'"{text}" is not a pattern: write "%any", "*@domain", "*.domain" or one identity')
-        return cls(text, "exact", parse_identity(text))
-
-    @property
-    def identity(self) -> Identity | None:
-        """The one identity that fits, or None when several may."""
-        return self._identity if self._kind == "exact" else None
-
-    @property
-    def specificity(self) -> tuple[int, int]:
-        """A rank by which the narrower of two patterns is the greater one."""
-        return ("any", "dn", "name", "mail", "exact", "null").index(self._kind), len(self._suffix)
-
-    def matches(self, identity: Identity) -> bool:
-        """Whether the identity fits."""
-        if self._kind == "null" or identity.id_type == IdType.NULL:
-            return self._kind == "null" and identity == ANONYMOUS
-        if self._kind == "any":
-            return True
-        if self._kind == "exact":
-            return self._identity is not None and same_identity(self._identity, identity)
-        if self._kind == "dn":
-            return self._identity is not None and _dn_fits(self._identity, identity)
-        wanted = IdType.RFC822_ADDR if self._kind == "mail" else IdType.FQDN
-        name = identity.data.lower()
-        return (
-            identity.id_type == wanted
-            and name.endswith(self._suffix)
-            and len(name) > len(self._suffix)
-            and name.count(b"@") == self._suffix.count(b"@")
-        )
-
-
-def _dn_fits(pattern: Identity, identity: Identity) -> bool:
-    if identity.id_type != IdType.DER_ASN1_DN:
-        return False
-    try:
-        wanted, found = comparable(read_dn(pattern.data)), comparable(read_dn(identity.data))
-    except ValueError:
-        return False
-    return len(wanted) == len(found) and all(
-        oid == other and value in ("*", given) for (oid, value), (other, given) in zip(wanted, found, strict=True)
-    )

@@ -252,6 +252,9 @@ def identity_key(identity: Identity) -> Key:
     if identity.id_type in (IdType.FQDN, IdType.RFC822_ADDR):
         data = data.lower()
     elif identity.id_type == IdType.DER_ASN1_DN:
-        with suppress(ValueError):
+        try:
             data = repr(comparable(read_dn(data))).encode()
+        except ValueError:
+            # Apart from every name that is one: octets of somebody's choice might read like its parts.
+            data = b"malformed " + data
     return int(identity.id_type), data

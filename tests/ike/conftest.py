@@ -14,7 +14,8 @@ from rhp.ike.config import ChildConfig, ConnectionConfig, EngineConfig, LocalAut
 from rhp.ike.effects import AskGuard, Emit, Send
 from rhp.ike.engine import Engine
 from rhp.ike.path import Endpoint, Path
-from rhp.pki.identity import IdentityPattern, parse_identity
+from rhp.pki.identity import parse_identity
+from rhp.realm.pattern import IdentityPattern
 
 GUARD = SecretStore(GuardPolicy(psks=(PskSecret("t", key=b"a key that both know"),)))
 

@@ -6,10 +6,13 @@ import pytest
 
 from rhp.crypto.errors import NoProposalChosen
 from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
-from rhp.ike.candidates import by_address, by_identity, by_proposal
+from rhp.ike.candidates import Claim, NobodyFits, by_proposal, serves
+from rhp.ike.candidates import by_identity as choose
 from rhp.ike.config import ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, RemoteAuth
+from rhp.ike.directory import Directory
 from rhp.ike.path import Endpoint, Path
-from rhp.pki.identity import IdentityPattern, parse_identity
+from rhp.pki.identity import parse_identity
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.sa import SA
 
 GCM, CBC = "aes128gcm16-prfsha256-x25519", "aes256-sha256-ecp256"
@@ -29,6 +32,18 @@ def make(name, local="gate@x", remote="%any", *, ike=GCM, method="psk", local_ad
 
 def path(local, remote):
     return Path(Endpoint(ip_address(local), 500), Endpoint(ip_address(remote), 500), False)
+
+
+HERE = path("192.0.2.1", "198.51.100.9")
+
+
+def by_identity(connections, suite, peer, wanted, method, *names):
+    """The connection that is chosen, None where there is none."""
+    claim = Claim(peer, wanted, method, suite, lambda: tuple(map(parse_identity, names)))
+    try:
+        return choose(Directory(tuple(connections)), HERE, claim)
+    except NobodyFits:
+        return None
 
 
 def suite(ike=GCM):
@@ -55,7 +70,12 @@ def test_by_address(local, remote, names):
             make("six", remote_addrs=["2001:db8::/64"], local_addrs=["2001:db8::1/128"]),
         )
     )
-    assert [one.name for one in by_address(config, path(local, remote))] == names
+    way = path(local, remote)
+    directory = Directory(config.connections)
+    assert [one.name for one in config.connections if serves(one, way)] == names
+    assert sorted(one.name for one in directory.serving(way)) == sorted(names)
+    # All have the same proposals, so each pair of address lists has the first of it tried, in order.
+    assert [one.name for one in directory.offers(way)] == names
 
 
 def test_by_proposal_takes_the_first_connection_that_fits():

@@ -6,7 +6,8 @@ from ladder_world import authority, config, connection, der, node_credentials
 
 from rhp.guard.policy import GuardPolicy, PrivateKey, PskSecret
 from rhp.ike.config import LocalAuth, RemoteAuth
-from rhp.pki.identity import ANONYMOUS, IdentityPattern
+from rhp.pki.identity import ANONYMOUS
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.message import Message
 
 A, B = "a.example.org", "b.example.org"

@@ -11,7 +11,8 @@ from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
 from rhp.guard.policy import GuardPolicy, PrivateKey, PskSecret
 from rhp.ike.config import ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, RemoteAuth
 from rhp.pki.ca import create_ca, issue
-from rhp.pki.identity import IdentityPattern, parse_identity
+from rhp.pki.identity import parse_identity
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.iana import TsType
 from rhp.wire.ts import TrafficSelector
 

@@ -28,7 +28,8 @@ from rhp.ike.config import LocalAuth, RemoteAuth
 from rhp.ike.errors import Fault
 from rhp.ike.events import AddressesAssigned, AddressLeased, ChildFailed, IkeClosed, IkeEstablished, LeaseEnded
 from rhp.ike.selectors import ANYTHING
-from rhp.pki.identity import ANONYMOUS, IdentityPattern
+from rhp.pki.identity import ANONYMOUS
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.cp import CP, Attribute
 from rhp.wire.iana import CfgAttribute, CfgType, ExchangeType, NotifyType
 from rhp.wire.private import RockhopperAttribute

@@ -10,7 +10,8 @@ from rhp.crypto.auth import psk_auth
 from rhp.guard.policy import GuardPolicy
 from rhp.ike.config import RemoteAuth
 from rhp.ike.events import AuthenticationFailed, IkeClosed, IkeEstablished
-from rhp.pki.identity import ANONYMOUS, IdentityPattern, parse_identity
+from rhp.pki.identity import ANONYMOUS, parse_identity
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.auth import AUTH
 from rhp.wire.iana import AuthMethod, IdType, NotifyType
 from rhp.wire.identity import IDi, IDr

@@ -29,7 +29,8 @@ from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
 from rhp.node.settings import HubSettings, InterfaceSettings
 from rhp.node.tunnels import Tunnels
-from rhp.pki.identity import IdentityPattern, parse_identity
+from rhp.pki.identity import parse_identity
+from rhp.realm.pattern import IdentityPattern
 
 
 class FakePlane:

@@ -7,7 +7,8 @@ import pytest
 
 from rhp.crypto.proposal import default_esp_proposals
 from rhp.ike.config import ChildConfig, LocalAuth, RemoteAuth
-from rhp.pki.identity import ANONYMOUS, IdentityPattern
+from rhp.pki.identity import ANONYMOUS
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.ts import TrafficSelector
 
 EVERYTHING = (TrafficSelector(7, 0, 0, 65535, ip_address("10.0.0.0"), ip_address("10.255.255.255")),)

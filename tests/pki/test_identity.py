@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rhp.pki.dn import format_dn, parse_dn, read_dn
-from rhp.pki.identity import ANONYMOUS, IdentityPattern, format_identity, parse_identity, same_identity
+from rhp.pki.identity import ANONYMOUS, format_identity, parse_identity, same_identity
+from rhp.realm.pattern import IdentityPattern
 from rhp.wire.identity import Identity, IDi
 
 

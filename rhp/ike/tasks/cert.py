@@ -12,8 +12,12 @@ from rhp.pki.certreq import certreq_data
 from rhp.wire.cert import CERT
 from rhp.wire.certreq import CERTREQ
 from rhp.wire.iana import CertEncoding, ExchangeType
+from rhp.wire.message import Message
 
 MAX_CERTIFICATES = 16
+
+MAX_AUTHORITIES = 12
+"""So many CAs are named, in 20 octets each."""
 
 
 @hook(ExchangeType.IKE_SA_INIT, order=50)
@@ -23,7 +27,7 @@ class CertificateRequest(Task):
     __slots__ = ()
 
     def build(self, turn: Turn) -> None:
-        """Name our CAs, if the connection that we take it for has any."""
+        """Name our CAs, if any connection that may be meant has one."""
         if not turn.ours:
             _ask(turn)
 
@@ -46,17 +50,25 @@ class Certificates(Task):
 
     def process(self, turn: Turn) -> None:
         """Keep the peer's chain for the proof; what is no X.509 certificate is not looked at."""
-        turn.sa.shake.peer_chain = tuple(
-            cert.data for cert in turn.message.all(CERT) if cert.encoding == CertEncoding.X509_SIGNATURE
-        )[:MAX_CERTIFICATES]
+        turn.sa.shake.peer_chain = x509_chain(turn.message)
+
+
+def x509_chain(message: Message) -> tuple[bytes, ...]:
+    """The certificates of a message in DER, the sender's own first."""
+    ders = (cert.data for cert in message.all(CERT) if cert.encoding == CertEncoding.X509_SIGNATURE)
+    return tuple(ders)[:MAX_CERTIFICATES]
 
 
 def _ask(turn: Turn) -> None:
+    """As responder for all that may be meant: nobody has said a name yet."""
     remote = turn.sa.config.remote
-    if remote.method == "pubkey" and remote.cas:
-        turn.out.append(CERTREQ(CertEncoding.X509_SIGNATURE, _authorities(remote.cas)))
+    mine = remote.cas if remote.method == "pubkey" else ()
+    cas = mine if turn.ours else turn.ctx.directory.authorities(turn.path)
+    if cas:
+        turn.out.append(CERTREQ(CertEncoding.X509_SIGNATURE, _authorities(cas)))
 
 
 @lru_cache(maxsize=64)
 def _authorities(cas: tuple[bytes, ...]) -> bytes:
-    return certreq_data(cas)
+    """What CERTREQ says. Of many it names none, which is to say "any": the message goes to strangers, in one packet."""
+    return certreq_data(cas) if len(cas) <= MAX_AUTHORITIES else b""

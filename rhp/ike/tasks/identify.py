@@ -1,19 +1,26 @@
 """IDi and IDr of IKE_AUTH: who each side says it is (RFC 7296 sections 2.15 and 3.5). The proof comes with `auth`."""
 
+from functools import partial
+
 from rhp.ike import candidates
 from rhp.ike.config import AuthKind
 from rhp.ike.errors import Fault, PeerError
 from rhp.ike.events import AuthenticationFailed
 from rhp.ike.states import IkeState
+from rhp.ike.tasks.cert import x509_chain
 from rhp.ike.tasks.registry import hook
 from rhp.ike.turn import Task, Turn
+from rhp.pki.certificate import certificate_identities
 from rhp.pki.identity import format_identity
 from rhp.wire.auth import AUTH
 from rhp.wire.iana import AuthMethod, ExchangeType, IdType, NotifyType
 from rhp.wire.identity import Identity, IDi, IDr
 
 MAX_OCTETS = 4096
-"""The longest identity that is looked at: nobody is authenticated yet, and every connection compares it."""
+"""The longest identity that is looked at: nobody is authenticated yet, and it is compared."""
+
+MAX_NAMES = 64
+"""So many names of a certificate may say which realm its owner belongs to."""
 
 
 @hook(ExchangeType.IKE_AUTH, order=0)
@@ -58,19 +65,33 @@ class Identify(Task):
         sa.peer = Identity(shake.id_i.id_type, shake.id_i.data)
         if shake.resumed is None:
             self._choose_connection(turn, sa.peer, method)
-        elif not any(one.name == sa.connection_name for one in candidates.by_address(turn.ctx.config, turn.path)):
+        elif not _is_served(turn):
             # IKE_AUTH may come from elsewhere than the ticket did, as a NAT or the NAT-T ports would have it.
             raise refusal(turn, "address-not-served", f"the connection does not serve {turn.path.remote.ip}")
         _check_ticket(turn)
 
     def _choose_connection(self, turn: Turn, peer: Identity, method: AuthKind) -> None:
-        sa, wanted = turn.sa, turn.sa.shake.wanted
-        serving = candidates.by_address(turn.ctx.config, turn.path)
-        found = candidates.by_identity(serving, sa.agreed, peer, wanted, method)
-        if found is None:
-            asked = f" and whom it calls {format_identity(wanted)}" if wanted is not None else ""
-            raise refusal(turn, "unknown-identity", f"no connection fits the peer {format_identity(peer)}{asked}")
-        sa.connection = found
+        sa = turn.sa
+        claim = candidates.Claim(peer, sa.shake.wanted, method, sa.agreed, partial(_certified, turn))
+        try:
+            sa.connection = candidates.by_identity(turn.ctx.directory, turn.path, claim)
+        except candidates.NobodyFits as error:
+            raise refusal(turn, error.reason, error.detail) from error
+
+
+def _certified(turn: Turn) -> tuple[Identity, ...]:
+    """The names in the certificate that the peer shows; whether it is to be believed is seen with the proof."""
+    chain = x509_chain(turn.message)
+    try:
+        return certificate_identities(chain[0])[:MAX_NAMES] if chain else ()
+    except ValueError:
+        return ()  # It will be refused, and for a reason that says more.
+
+
+def _is_served(turn: Turn) -> bool:
+    """Whether the connection is still there, and is for where the peer is."""
+    connection = turn.ctx.directory.named(turn.sa.connection_name)
+    return connection is not None and candidates.serves(connection, turn.path)
 
 
 def _check_ticket(turn: Turn) -> None:

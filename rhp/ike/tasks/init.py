@@ -80,10 +80,12 @@ class InitTask(Task):
     def _choose(self, turn: Turn) -> None:
         sa = turn.sa
         offered, ke, nonce = _contents(turn)
-        serving = candidates.by_address(turn.ctx.config, turn.path)
         try:
             sa.connection, self._number, suite = candidates.by_proposal(
-                serving, offered, ke.method, turn.message.notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is not None
+                turn.ctx.directory.offers(turn.path),
+                offered,
+                ke.method,
+                turn.message.notify(NotifyType.INTERMEDIATE_EXCHANGE_SUPPORTED) is not None,
             )
         except NoProposalChosen as refusal:
             raise PeerError("no-proposal-chosen", NotifyType.NO_PROPOSAL_CHOSEN, detail=str(refusal)) from refusal

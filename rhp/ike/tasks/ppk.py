@@ -11,7 +11,6 @@ With a ticket (RFC 5723) nothing is mixed: the SK_d that it stands for is the on
 
 from rhp.crypto.secret import Secret
 from rhp.guard.protocol import AuthData, MixPpk, PpkKeys, Refused
-from rhp.ike import candidates
 from rhp.ike.config import Ppk
 from rhp.ike.errors import Fault, LocalError, PeerError
 from rhp.ike.ike_sa import IkeSa
@@ -135,7 +134,7 @@ def _take(turn: Turn) -> Work:
 
 def _some_have_one(turn: Turn) -> bool:
     """Nobody has said a name yet, so any connection that serves this path may turn out to be meant."""
-    return any(found.ppk is not None for found in candidates.by_address(turn.ctx.config, turn.path))
+    return turn.ctx.directory.wants_ppk(turn.path)
 
 
 def _question(sa: IkeSa, ppk: Ppk) -> MixPpk:
