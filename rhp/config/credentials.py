@@ -1,4 +1,4 @@
-"""The keys and certificates that a connection names: read, and checked against each other.
+"""The keys and certificates that a connection or a realm names: read, and checked against each other.
 
 What comes back holds certificates only. Private keys and pre-shared keys are looked at, to find mistakes before a node
 starts, and forgotten; the guard reads them for itself.
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from rhp.config.checks import auth_methods
 from rhp.config.files import read_file
-from rhp.config.model import Configuration, Connection
+from rhp.config.model import Configuration, Peering
+from rhp.config.peering_checks import auth_methods
 from rhp.config.reading import Findings, Place
 from rhp.config.suggest import one_of
 from rhp.guard.secrets import decode_psk
@@ -39,7 +39,7 @@ _SOON = timedelta(days=14)
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """The certificates of one connection in DER: our own chain, the end entity first, and the CAs we trust."""
+    """The certificates of one connection or realm in DER: our own chain, the end entity first, and the CAs we trust."""
 
     own: tuple[bytes, ...] = ()
     cas: tuple[bytes, ...] = ()
@@ -48,28 +48,26 @@ class Chains:
 def read_credentials(
     configuration: Configuration, folder: Path, findings: Findings, now: datetime
 ) -> dict[str, Chains]:
-    """Read every file that the connections name; mistakes go to `findings`. `now` is aware."""
+    """Read every file that connections and realms name; mistakes go to `findings`. `now` is aware."""
     return {
-        name: _read_connection(("connections", name), connection, folder, findings, now.astimezone(UTC))
-        for name, connection in configuration.connections.items()
+        here[-1]: _read_peering(here, peering, folder, findings, now.astimezone(UTC))
+        for here, peering in configuration.peerings()
     }
 
 
-def _read_connection(
-    here: tuple[str, ...], connection: Connection, folder: Path, findings: Findings, now: datetime
-) -> Chains:
-    ours, theirs = auth_methods(connection)
+def _read_peering(here: tuple[str, ...], peering: Peering, folder: Path, findings: Findings, now: datetime) -> Chains:
+    ours, theirs = auth_methods(peering)
     if "psk" in (ours, theirs):
-        _check_psk(here, connection, folder, findings)
-    _check_ppk(here, connection, folder, findings)
+        _check_psk(here, peering, folder, findings)
+    _check_ppk(here, peering, folder, findings)
     own: tuple[bytes, ...] = ()
     if ours == "pubkey":
-        own = _certificates((*here, "local", "certs"), connection.local.certs, folder, findings, now)
-        _check_identity(here, connection, own, findings)
-        _check_key(here, connection, own, folder, findings)
+        own = _certificates((*here, "local", "certs"), peering.local.certs, folder, findings, now)
+        _check_identity(here, peering, own, findings)
+        _check_key(here, peering, own, folder, findings)
     cas: tuple[bytes, ...] = ()
     if theirs == "pubkey":
-        cas = _certificates((*here, "remote", "cas"), connection.remote.cas, folder, findings, now)
+        cas = _certificates((*here, "remote", "cas"), peering.remote.cas, folder, findings, now)
         if cas and not any(map(_vouches, cas)):
             findings.add(
                 (*here, "remote", "cas"),
@@ -79,8 +77,15 @@ def _read_connection(
     return Chains(own, cas)
 
 
-def _check_psk(here: tuple[str, ...], connection: Connection, folder: Path, findings: Findings) -> None:
-    place, key = _shared_key(here, "psk", connection.psk, connection.psk_file, folder, findings)
+def _check_psk(here: tuple[str, ...], peering: Peering, folder: Path, findings: Findings) -> None:
+    found = [_shared_key(here, "psk", peering.psk, peering.psk_file, folder, findings)]
+    for who, file in peering.psk_files.items():
+        found.append(_read_key((*here, "psk_files", who), file, folder, findings))
+    for place, key in found:
+        _check_length(place, key, findings)
+
+
+def _check_length(place: tuple[str, ...], key: bytes | None, findings: Findings) -> None:
     if key is not None and len(key) < SHORTEST_PSK:
         findings.add(
             place,
@@ -89,8 +94,8 @@ def _check_psk(here: tuple[str, ...], connection: Connection, folder: Path, find
         )
 
 
-def _check_ppk(here: tuple[str, ...], connection: Connection, folder: Path, findings: Findings) -> None:
-    place, key = _shared_key(here, "ppk", connection.ppk, connection.ppk_file, folder, findings)
+def _check_ppk(here: tuple[str, ...], peering: Peering, folder: Path, findings: Findings) -> None:
+    place, key = _shared_key(here, "ppk", peering.ppk, peering.ppk_file, folder, findings)
     if key is None:
         return
     if len(key) < SHORTEST_PPK:
@@ -108,8 +113,17 @@ def _shared_key(
     try:
         if inline is not None:
             return place, decode_psk(inline.get_secret_value().encode())
-        if file is not None:
-            return place, decode_psk(read_file(folder, file, secret=True))
+    except ValueError as error:
+        findings.add(place, str(error))
+    return _read_key(place, file, folder, findings) if inline is None and file is not None else (place, None)
+
+
+def _read_key(
+    place: tuple[str, ...], file: str, folder: Path, findings: Findings
+) -> tuple[tuple[str, ...], bytes | None]:
+    """Where the file is named, and the key in it; None where it is wrong, which is noted."""
+    try:
+        return place, decode_psk(read_file(folder, file, secret=True))
     except ValueError as error:
         findings.add(place, str(error))
     return place, None
@@ -149,33 +163,33 @@ def _check_validity(place: Place, name: str, der: bytes, findings: Findings, now
         findings.add(place, f"the certificate in {name} ends on {last:%Y-%m-%d}; renew it soon", warning=True)
 
 
-def _check_identity(here: tuple[str, ...], connection: Connection, own: tuple[bytes, ...], findings: Findings) -> None:
-    identity = connection.local.id
+def _check_identity(here: tuple[str, ...], peering: Peering, own: tuple[bytes, ...], findings: Findings) -> None:
+    identity = peering.local.id
     if identity is None or not own or identity_in_certificate(own[0], identity):
         return
     names = _usual_names(own[0])
     hint = f"write {one_of(names)}, or" if names else "write"
-    written, file = format_identity(identity), connection.local.certs[0]
+    written, file = format_identity(identity), peering.local.certs[0]
     findings.add(
         (*here, "local", "id"), f"{written} is not a name in the certificate {file}; {hint} a certificate for {written}"
     )
 
 
 def _check_key(
-    here: tuple[str, ...], connection: Connection, own: tuple[bytes, ...], folder: Path, findings: Findings
+    here: tuple[str, ...], peering: Peering, own: tuple[bytes, ...], folder: Path, findings: Findings
 ) -> None:
-    if connection.local.key is None:
+    if peering.local.key is None:
         return
     place = (*here, "local", "key")
     try:
-        pem = read_file(folder, connection.local.key, secret=True)
+        pem = read_file(folder, peering.local.key, secret=True)
         check_private_key(pem)
         matches = not own or key_matches_certificate(pem, own[0])
     except ValueError as error:
         findings.add(place, str(error))
         return
     if not matches:
-        file = connection.local.certs[0]
+        file = peering.local.certs[0]
         findings.add(place, f"this key does not belong to the certificate {file}; write the key it was made with")
 
 

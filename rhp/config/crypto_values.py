@@ -22,6 +22,13 @@ def pattern(value: object) -> IdentityPattern:
     return IdentityPattern.parse(text(value))
 
 
+def rule(value: object) -> IdentityPattern:
+    """Read one text of a realm's `match`: as `pattern`, but a distinguished name lists the parts that have to be."""
+    if text(value).strip() == "%null":
+        raise ValueError('"%null" is nobody; write remote.auth = "null" and no match for a realm of strangers')
+    return IdentityPattern.rule(text(value))
+
+
 def ike_proposal(value: object) -> IkeProposal:
     """Read "aes128gcm16-prfsha256-x25519" and its like."""
     return parse_ike_proposal(text(value))

@@ -18,10 +18,13 @@ def describe(loaded: Loaded) -> Iterator[str]:
     yield f"interface {settings.interface.name}: {_interface(settings.interface)}"
     served = f"; metrics at {settings.metrics}" if settings.metrics is not None else ""
     yield f"listens on UDP ports {settings.port} and {settings.natt_port}; run folder {settings.run_dir}{served}"
+    for hub in settings.hubs:
+        yield f"hub {hub.name}: interface {hub.interface.name}: {_interface(hub.interface)}"
     for pool in loaded.engine.pools:
         yield f"pool {pool.name}: {_pool(pool)}"
     for connection in loaded.engine.connections:
-        yield f"connection {connection.name}: {_connection(connection, loaded.settings.hosts.get(connection.name, ()))}"
+        kind = "realm" if connection.match else "connection"
+        yield f"{kind} {connection.name}: {_connection(connection, loaded.settings.hosts.get(connection.name, ()))}"
         for child in connection.children:
             yield f"  child {child.name}: {_child(child)}"
 
@@ -41,13 +44,14 @@ def _connection(connection: ConnectionConfig, hosts: tuple[str, ...]) -> str:
     ppk = f"; with the PPK {connection.ppk.ppk_id.decode()}" if connection.ppk is not None else ""
     if connection.ppk is not None and not connection.ppk.required:
         ppk += " where the peer has it"
-    us, them = format_identity(connection.local.identity), connection.remote.pattern.text
+    us, them = format_identity(connection.local.identity), connection.expects
     return (
         f"{verb}; as {us} with {proofs[connection.local.method]}, "
         f"expects {them} with {proofs[connection.remote.method]}; "
         f"ESP {'in UDP' if connection.encapsulation == 'udp' else 'plain, in UDP behind a NAT'}{ppk}"
         f"{'; asks for its inner addresses' if connection.request_addresses else ''}"
         f"{'; lends from ' + ', '.join(connection.pools) if connection.pools else ''}"
+        f"{'; in hub ' + connection.policy.hub if connection.policy.hub else ''}"
     )
 
 

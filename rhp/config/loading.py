@@ -15,6 +15,7 @@ from rhp.config.checks import check
 from rhp.config.credentials import read_credentials
 from rhp.config.errors import ConfigError, Problem
 from rhp.config.lines import key_lines
+from rhp.config.model import Configuration
 from rhp.config.reading import Findings, read
 from rhp.config.tomlfile import TomlFileError, read_toml
 from rhp.config.translate import to_engine, to_identities, to_policy, to_settings
@@ -43,7 +44,7 @@ def load(file: Path, now: datetime | None = None) -> Loaded:
     configuration = read(data, findings)
     check(configuration, findings)
     chains = read_credentials(configuration, file.parent, findings, now or datetime.now(UTC))
-    _check_inline_keys(file, configuration.connections, findings)
+    _check_inline_keys(file, configuration, findings)
     problems = sorted(findings.problems, key=lambda problem: (problem.line or 0, problem.where))
     if any(not problem.warning for problem in problems):
         raise ConfigError(file, problems)
@@ -68,11 +69,11 @@ def _parse(file: Path) -> tuple[dict[str, Any], Findings]:
     return data, Findings(key_lines(text))
 
 
-def _check_inline_keys(file: Path, connections: dict[str, Any], findings: Findings) -> None:
+def _check_inline_keys(file: Path, configuration: Configuration, findings: Findings) -> None:
     if not file.stat().st_mode & 0o004:
         return
-    for name, connection in connections.items():
+    for here, peering in configuration.peerings():
         for key in ("psk", "ppk"):
-            if getattr(connection, key) is not None:
+            if getattr(peering, key) is not None:
                 message = f"everyone on this machine can read this key; run chmod 600 {file}, or use {key}_file"
-                findings.add(("connections", name, key), message, warning=True)
+                findings.add((*here, key), message, warning=True)

@@ -6,6 +6,7 @@ in the files they name, is checked in rhp.config.checks and rhp.config.credentia
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -62,6 +63,7 @@ IkeProposals = Annotated[list[Annotated[IkeProposal, PlainValidator(crypto_value
 EspProposals = Annotated[list[Annotated[EspProposal, PlainValidator(crypto_values.esp_proposal)]], _AS_LIST]
 LocalId = Annotated[Identity | None, PlainValidator(crypto_values.identity)]
 RemoteId = Annotated[IdentityPattern | None, PlainValidator(crypto_values.pattern)]
+Match = Annotated[list[Annotated[IdentityPattern, PlainValidator(crypto_values.rule)]], _AS_LIST]
 
 
 class Table(BaseModel):
@@ -142,6 +144,17 @@ class Hub(Table):
     ordering: Literal["off", "drop", "hold"] = "off"
 
 
+class NamedHub(Hub):
+    """A hub beside the node's own, with an interface of its own."""
+
+    # Named after the hub, unless its table says otherwise.
+    interface: Interface = Interface()
+
+    def device(self, name: str) -> str:
+        """The name of its interface, for a hub of that name."""
+        return self.interface.name if "name" in self.interface.model_fields_set else name
+
+
 class Pool(Table):
     """Inner addresses to lend, and what a client is told of the network behind them."""
 
@@ -189,26 +202,17 @@ class Child(Table):
     replay_window: Window = 1024
 
 
-class Connection(Table):
-    """One peer, or one kind of peer."""
+class Peering(Table):
+    """What we agree on with a peer: the keys that a connection and a realm have in common."""
 
-    local_addrs: Networks = Field(default_factory=list)
-    remote_addrs: Remotes = Field(default_factory=list)
-    remote_port: Port = 500
-    remote_natt_port: Port = 4500
     proposals: IkeProposals = Field(default_factory=list)
     # ESP in UDP even without NAT: the kernel moves UDP in trains, and every firewall that lets IKE pass lets this pass.
     encapsulation: Literal["udp", "auto"] = "udp"
     # On: a tunnel outlives a change of address, sleep and a lost path. Off for a peer that is said to fail with it.
     mobike: bool = True
-    start: Literal["initiate", "wait"] | None = None
-    # The first child rides on IKE_AUTH, which saves a round trip; every peer can do that.
-    childless: Literal["allow", "prefer", "force"] = "allow"
     # A gateway that restarts has all its clients back in one round trip fewer and without their signatures; a key
     # exchange follows within five minutes, and the keys that seal tickets are gone after a day.
     resumption: bool = True
-    # Wherever it leads, only a gateway that proves to be the peer is accepted.
-    follow_redirects: bool = True
     dpd_delay: Seconds = 90
     # One cable for one peer: a second one with the same peer would be a loop.
     unique: Literal["replace", "keep", "never"] = "replace"
@@ -218,18 +222,48 @@ class Connection(Table):
     # A tenth of rekey_time, so that a rekey that fails can be tried again before the SA ends.
     over_time: Seconds | None = None
     pools: Texts = Field(default_factory=list)
-    # A peer that may give us an address may also give us routes and name servers, so only where it is asked for.
-    request_addresses: bool = False
     psk: SecretStr | None = None
     psk_file: Text | None = None
+    # By who the peer is; who is not among them has the key above, if there is one.
+    psk_files: dict[str, Text] = Field(default_factory=dict)
     ppk_id: PpkId | None = None
     ppk: SecretStr | None = None
     ppk_file: Text | None = None
     # Who writes a PPK wants it used; without this, who holds the peer's other credentials decides that it is not.
     ppk_required: bool = True
+    # The node's own hub, with the one interface that most nodes have.
+    hub: Text | None = None
+    isolate: bool = False
+    # What the hub has, as for all its peers.
+    mss_clamp: Mss | None = None
+    # What the node finds out, as for all its peers.
+    path_mtu: Mtu = "auto"
+    lanes: Lanes = "auto"
     local: Local = Local()
     remote: Remote = Remote()
     children: dict[str, Child] = Field(default_factory=dict)
+
+
+class Connection(Peering):
+    """One peer, or one kind of peer."""
+
+    local_addrs: Networks = Field(default_factory=list)
+    remote_addrs: Remotes = Field(default_factory=list)
+    remote_port: Port = 500
+    remote_natt_port: Port = 4500
+    start: Literal["initiate", "wait"] | None = None
+    # The first child rides on IKE_AUTH, which saves a round trip; every peer can do that.
+    childless: Literal["allow", "prefer", "force"] = "allow"
+    # Wherever it leads, only a gateway that proves to be the peer is accepted.
+    follow_redirects: bool = True
+    # A peer that may give us an address may also give us routes and name servers, so only where it is asked for.
+    request_addresses: bool = False
+
+
+class Realm(Peering):
+    """A role: all peers whose identity fits one of the rules of `match`, and what holds for each of them."""
+
+    match: Match = Field(default_factory=list)
 
 
 class Configuration(Table):
@@ -238,8 +272,23 @@ class Configuration(Table):
     node: Node = Node()
     interface: Interface = Interface()
     hub: Hub = Hub()
+    hubs: dict[str, NamedHub] = Field(default_factory=dict)
     pools: dict[str, Pool] = Field(default_factory=dict)
     connections: dict[str, Connection] = Field(default_factory=dict)
+    realms: dict[str, Realm] = Field(default_factory=dict)
+
+    def interfaces(self) -> Iterator[tuple[tuple[str, ...], str, Interface]]:
+        """The interface of each hub: where it stands, what it is called, and its keys; the node's own first."""
+        yield ("interface",), self.interface.name, self.interface
+        for name, hub in self.hubs.items():
+            yield ("hubs", name, "interface"), hub.device(name), hub.interface
+
+    def peerings(self) -> Iterator[tuple[tuple[str, str], Peering]]:
+        """Every connection, then every realm, with where it stands. They have their names in common."""
+        for name, connection in self.connections.items():
+            yield ("connections", name), connection
+        for name, realm in self.realms.items():
+            yield ("realms", name), realm
 
 
 TABLES: dict[tuple[str, ...], type[Table]] = {
@@ -253,5 +302,12 @@ TABLES: dict[tuple[str, ...], type[Table]] = {
     ("connections", "*", "local"): Local,
     ("connections", "*", "remote"): Remote,
     ("connections", "*", "children", "*"): Child,
+    ("realms", "*"): Realm,
+    ("realms", "*", "local"): Local,
+    ("realms", "*", "remote"): Remote,
+    ("realms", "*", "children", "*"): Child,
+    ("hubs", "*"): NamedHub,
+    ("hubs", "*", "interface"): Interface,
+    ("hubs", "*", "static", "*"): StaticEntry,
 }
 """Where each table stands; "*" is a name or a number."""

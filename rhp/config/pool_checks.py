@@ -5,7 +5,7 @@ A pool is never written out, however large: ranges are compared by their ends.
 
 from __future__ import annotations
 
-from rhp.config.model import Child, Configuration, Connection, Pool
+from rhp.config.model import Child, Configuration, Connection, Peering, Pool
 from rhp.config.reading import Findings, Place
 from rhp.config.suggest import nearest, one_of
 from rhp.pki.identity import parse_identity
@@ -23,8 +23,8 @@ def check_pools(configuration: Configuration, findings: Findings) -> None:
                 ("pools", name, "domains"), 'nobody is there to ask for these names; write dns = ["10.88.0.1"]'
             )
     _check_overlaps(configuration, findings)
-    for name, connection in configuration.connections.items():
-        _check_connection(name, connection, configuration, findings)
+    for here, peering in configuration.peerings():
+        _check_peering(here, peering, configuration, findings)
 
 
 def spans(pool: Pool) -> list[Span]:
@@ -57,7 +57,7 @@ def _check_versions(name: str, pool: Pool, findings: Findings) -> None:
 
 
 def _check_fixed(name: str, pool: Pool, configuration: Configuration, findings: Findings) -> None:
-    own = {one.ip for one in configuration.interface.addresses}
+    own = {one.ip for _, _, interface in configuration.interfaces() for one in interface.addresses}
     owners: dict[object, str] = {}
     known: dict[object, str] = {}
     for who, address in pool.fixed.items():
@@ -102,24 +102,21 @@ def _check_overlaps(configuration: Configuration, findings: Findings) -> None:
             widest = entry
 
 
-def _check_connection(name: str, connection: Connection, configuration: Configuration, findings: Findings) -> None:
-    here = ("connections", name)
-    for index, pool in enumerate(connection.pools):
+def _check_peering(here: tuple[str, str], peering: Peering, configuration: Configuration, findings: Findings) -> None:
+    for index, pool in enumerate(peering.pools):
         if pool not in configuration.pools and not findings.was_wrong("pools", pool):
             hint = nearest(pool, configuration.pools) or one_of(configuration.pools)
             hint = f"write {hint}" if hint else f"write a table [pools.{pool}]"
             findings.add((*here, "pools", index), f'there is no pool "{pool}"; {hint}')
-        elif pool in connection.pools[:index]:
+        elif pool in peering.pools[:index]:
             findings.add((*here, "pools", index), f"the pool {pool} is named twice; leave one of them out")
-    if connection.pools and connection.request_addresses:
+    if peering.pools and isinstance(peering, Connection) and peering.request_addresses:
         findings.add(
             (*here, "request_addresses"),
             "a connection gives addresses or asks for them; leave out this or pools",
         )
-    lent = [
-        span for pool in connection.pools if pool in configuration.pools for span in spans(configuration.pools[pool])
-    ]
-    for child_name, child in connection.children.items():
+    lent = [span for pool in peering.pools if pool in configuration.pools for span in spans(configuration.pools[pool])]
+    for child_name, child in peering.children.items():
         _check_child((*here, "children", child_name), child, lent, findings)
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from rhp.config.checks import auth_methods, starts
 from rhp.config.credentials import Chains
-from rhp.config.model import Child, Configuration, Connection, Interface, Pool
+from rhp.config.model import Child, Configuration, Connection, Hub, Interface, Peering, Pool, Realm
+from rhp.config.peering_checks import auth_methods, starts
 from rhp.config.reach import reach
 from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
 from rhp.guard.brief import Identities
@@ -15,9 +18,10 @@ from rhp.guard.policy import GuardPolicy, PpkSecret, PrivateKey, PskSecret
 from rhp.guard.secrets import decode_psk
 from rhp.ike.config import AuthKind, ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, Ppk, RemoteAuth
 from rhp.node.metrics.address import MetricsAddress, UnixAddress
-from rhp.node.settings import HubSettings, InterfaceSettings, NodeSettings, StaticMac
+from rhp.node.settings import HubSettings, InterfaceSettings, NamedHubSettings, NodeSettings, StaticMac
 from rhp.pki.identity import ANONYMOUS, format_identity, parse_identity
 from rhp.realm.pattern import IdentityPattern
+from rhp.realm.policy import PortPolicy
 from rhp.realm.pool import PoolConfig
 
 DEFAULT_CHILD = "ethernet"
@@ -26,8 +30,8 @@ _MOST_LANES = 127
 
 
 def to_settings(configuration: Configuration, folder: Path) -> NodeSettings:
-    """The tables [node], [interface] and [hub], and the host names that stand for addresses; paths from `folder`."""
-    node, interface, hub = configuration.node, configuration.interface, configuration.hub
+    """The node, its interfaces and hubs, and the host names that stand for addresses; paths from `folder`."""
+    node = configuration.node
     return NodeSettings(
         port=node.port,
         natt_port=node.natt_port,
@@ -43,23 +47,11 @@ def to_settings(configuration: Configuration, folder: Path) -> NodeSettings:
         log_format=node.log_format,
         audit_file=folder / node.audit_file if node.audit_file is not None else None,
         metrics=_place(node.metrics, folder),
-        interface=InterfaceSettings(
-            name=interface.name,
-            addresses=tuple(interface.addresses),
-            mtu=None if interface.mtu == "auto" else interface.mtu,
-            bridge=interface.bridge,
-            mac=interface.mac,
-            queue_length=interface.queue_length,
-            segments=interface.segments,
-        ),
-        hub=HubSettings(
-            mac_ageing=hub.mac_ageing,
-            isolate=hub.isolate,
-            arp_proxy=hub.arp_proxy,
-            static=tuple(StaticMac(entry.mac, entry.connection) for entry in hub.static),
-            mss_clamp=hub.mss_clamp,
-            oversize=hub.oversize,
-            ordering=hub.ordering,
+        interface=_interface(configuration.interface.name, configuration.interface),
+        hub=_hub(configuration.hub),
+        hubs=tuple(
+            NamedHubSettings(name, _interface(hub.device(name), hub.interface), _hub(hub))
+            for name, hub in configuration.hubs.items()
         ),
         hosts={
             name: tuple(remote for remote in connection.remote_addrs if isinstance(remote, str))
@@ -69,15 +61,40 @@ def to_settings(configuration: Configuration, folder: Path) -> NodeSettings:
     )
 
 
+def _interface(name: str, interface: Interface) -> InterfaceSettings:
+    return InterfaceSettings(
+        name=name,
+        addresses=tuple(interface.addresses),
+        mtu=None if interface.mtu == "auto" else interface.mtu,
+        bridge=interface.bridge,
+        mac=interface.mac,
+        queue_length=interface.queue_length,
+        segments=interface.segments,
+    )
+
+
+def _hub(hub: Hub) -> HubSettings:
+    return HubSettings(
+        mac_ageing=hub.mac_ageing,
+        isolate=hub.isolate,
+        arp_proxy=hub.arp_proxy,
+        static=tuple(StaticMac(entry.mac, entry.connection) for entry in hub.static),
+        mss_clamp=hub.mss_clamp,
+        oversize=hub.oversize,
+        ordering=hub.ordering,
+    )
+
+
 def to_engine(configuration: Configuration, chains: dict[str, Chains]) -> EngineConfig:
-    """Every connection as the engine wants it."""
+    """Every connection and every realm as the engine wants it."""
+    interfaces = [interface for _, _, interface in configuration.interfaces()]
     return EngineConfig(
         connections=tuple(
-            _connection(name, connection, chains[name], configuration.node.port)
-            for name, connection in configuration.connections.items()
+            _peering(place[-1], peering, chains[place[-1]], configuration.node.port)
+            for place, peering in configuration.peerings()
         ),
         natt_port=configuration.node.natt_port,
-        pools=tuple(_pool(name, pool, configuration.interface) for name, pool in configuration.pools.items()),
+        pools=tuple(_pool(name, pool, interfaces) for name, pool in configuration.pools.items()),
         extensions=tuple(configuration.node.extensions),
     )
 
@@ -87,26 +104,26 @@ def to_policy(configuration: Configuration, folder: Path) -> GuardPolicy:
     psks: list[PskSecret] = []
     keys: list[PrivateKey] = []
     ppks: list[PpkSecret] = []
-    for name, connection in configuration.connections.items():
-        ours, theirs = auth_methods(connection)
+    for (_, name), peering in configuration.peerings():
+        ours, theirs = auth_methods(peering)
         if "psk" in (ours, theirs):
-            psks.append(_psk(name, connection, folder))
-        if connection.ppk_id is not None:
-            ppks.append(_ppk(name, connection, folder))
-        if ours == "pubkey" and connection.local.key is not None:
-            file = str(folder / connection.local.key)
-            keys.append(PrivateKey(name, file=file, rsa_pss=connection.local.rsa_pss))
-    bridge = configuration.interface.bridge
+            psks += _psks(name, peering, folder)
+        if peering.ppk_id is not None:
+            ppks.append(_ppk(name, peering, folder))
+        if ours == "pubkey" and peering.local.key is not None:
+            file = str(folder / peering.local.key)
+            keys.append(PrivateKey(name, file=file, rsa_pss=peering.local.rsa_pss))
+    interfaces = list(configuration.interfaces())
     return GuardPolicy(
         psks=tuple(psks),
         keys=tuple(keys),
         ppks=tuple(ppks),
-        interfaces=(configuration.interface.name,),
-        bridges=(bridge,) if bridge else (),
+        interfaces=tuple(device for _, device, _ in interfaces),
+        bridges=tuple(one.bridge for _, _, one in interfaces if one.bridge),
         assigned=any(connection.request_addresses for connection in configuration.connections.values()),
         # Beside the node's folder and not in it, for what stands there decides what becomes of resolv.conf.
         state_dir=str(guard_folder(folder / configuration.node.state_dir)),
-        addresses=tuple(map(str, configuration.interface.addresses)),
+        addresses=tuple(str(address) for _, _, one in interfaces for address in one.addresses),
         ports=(configuration.node.port, configuration.node.natt_port),
         reach=reach(configuration),
         lanes=_MOST_LANES,
@@ -125,59 +142,87 @@ def guard_folder(state_dir: Path) -> Path:
     return state_dir.with_name(f"{state_dir.name}-guard")
 
 
-def _psk(name: str, connection: Connection, folder: Path) -> PskSecret:
-    local_id = format_identity(connection.local.id) if connection.local.id is not None else "%any"
-    remote_id = connection.remote.id.text if connection.remote.id is not None else "%any"
-    ours, theirs = auth_methods(connection)
-    key = decode_psk(connection.psk.get_secret_value().encode()) if connection.psk is not None else None
-    file = str(folder / str(connection.psk_file)) if key is None else None
-    return PskSecret(name, local_id, remote_id, key, file, proves=ours == "psk", checks=theirs == "psk")
+def _psks(name: str, peering: Peering, folder: Path) -> list[PskSecret]:
+    """The key for everybody, where there is one, and those for some."""
+    local_id = format_identity(peering.local.id) if peering.local.id is not None else "%any"
+    remote_id = peering.remote.id.text if peering.remote.id is not None else "%any"
+    ours, theirs = auth_methods(peering)
+    made = partial(PskSecret, name, local_id, proves=ours == "psk", checks=theirs == "psk")
+    found = [made(who, file=str(folder / file)) for who, file in peering.psk_files.items()]
+    if peering.psk is not None:
+        found.append(made(remote_id, key=decode_psk(peering.psk.get_secret_value().encode())))
+    elif peering.psk_file is not None:
+        found.append(made(remote_id, file=str(folder / peering.psk_file)))
+    return found
 
 
-def _ppk(name: str, connection: Connection, folder: Path) -> PpkSecret:
-    ppk_id = str(connection.ppk_id).encode()
-    key = decode_psk(connection.ppk.get_secret_value().encode()) if connection.ppk is not None else None
-    return PpkSecret(name, ppk_id, key, str(folder / str(connection.ppk_file)) if key is None else None)
+def _ppk(name: str, peering: Peering, folder: Path) -> PpkSecret:
+    ppk_id = str(peering.ppk_id).encode()
+    key = decode_psk(peering.ppk.get_secret_value().encode()) if peering.ppk is not None else None
+    return PpkSecret(name, ppk_id, key, str(folder / str(peering.ppk_file)) if key is None else None)
 
 
-def _connection(name: str, connection: Connection, chains: Chains, port: int) -> ConnectionConfig:
-    ours, theirs = auth_methods(connection)
-    local_id = ANONYMOUS if ours == "null" else connection.local.id
-    remote_id = IdentityPattern.parse("%null") if theirs == "null" else connection.remote.id
-    if local_id is None or remote_id is None:
-        raise ValueError(f"connections.{name} has no ids")  # The checks come first, so this is a mistake of ours.
-    over = connection.over_time
-    if over is None:
-        over = connection.rekey_time // _OVER_SHARE
+def _peering(name: str, peering: Peering, chains: Chains, port: int) -> ConnectionConfig:
+    common = _common(name, peering, chains, port)
+    if isinstance(peering, Realm):
+        return replace(common, match=tuple(peering.match))
+    return _called(common, peering) if isinstance(peering, Connection) else common
+
+
+def _called(common: ConnectionConfig, connection: Connection) -> ConnectionConfig:
+    """What only a connection has: where its peer is, and how to call it."""
     named = any(isinstance(remote, str) for remote in connection.remote_addrs)
     networks = tuple(one for one in connection.remote_addrs if isinstance(one, IPv4Network | IPv6Network))
-    children = connection.children or {DEFAULT_CHILD: Child()}
+    return replace(
+        common,
+        local_addrs=tuple(connection.local_addrs),
+        # A peer known by its host name may call from anywhere: the name is only looked up when we call.
+        remote_addrs=() if named else networks,
+        remote_port=connection.remote_port,
+        remote_natt_port=connection.remote_natt_port,
+        childless=connection.childless,
+        follow_redirects=connection.follow_redirects,
+        start="initiate" if starts(connection) == "initiate" else "wait",
+        request_addresses=connection.request_addresses,
+    )
+
+
+def _common(name: str, peering: Peering, chains: Chains, port: int) -> ConnectionConfig:
+    ours, theirs = auth_methods(peering)
+    local_id = ANONYMOUS if ours == "null" else peering.local.id
+    remote_id = peering.remote.id if isinstance(peering, Connection) else IdentityPattern.parse("%any")
+    if theirs == "null":
+        remote_id = IdentityPattern.parse("%null")
+    if local_id is None or remote_id is None:
+        raise ValueError(f"{name} has no ids")  # The checks come first, so this is a mistake of ours.
+    over = peering.over_time
+    if over is None:
+        over = peering.rekey_time // _OVER_SHARE
+    children = peering.children or {DEFAULT_CHILD: Child()}
     return ConnectionConfig(
         name=name,
         local=LocalAuth(_kind(ours), local_id, chains.own),
         remote=RemoteAuth(_kind(theirs), remote_id, chains.cas),
-        proposals=tuple(connection.proposals) or default_ike_proposals(),
+        proposals=tuple(peering.proposals) or default_ike_proposals(),
         children=tuple(_child(child_name, child) for child_name, child in children.items()),
-        local_addrs=tuple(connection.local_addrs),
-        # A peer known by its host name may call from anywhere: the name is only looked up when we call.
-        remote_addrs=() if named else networks,
         local_port=port,
-        remote_port=connection.remote_port,
-        remote_natt_port=connection.remote_natt_port,
-        encapsulation=connection.encapsulation,
-        childless=connection.childless,
-        resumption=connection.resumption,
-        follow_redirects=connection.follow_redirects,
-        mobike=connection.mobike,
-        start="initiate" if starts(connection) == "initiate" else "wait",
-        dpd_delay=float(connection.dpd_delay),
-        unique=connection.unique,
-        rekey_time=float(connection.rekey_time),
-        life_time=float(connection.rekey_time + over) if connection.rekey_time else 0.0,
-        pools=tuple(connection.pools),
-        request_addresses=connection.request_addresses,
-        reauth_time=float(connection.reauth_time),
-        ppk=Ppk(connection.ppk_id.encode(), connection.ppk_required) if connection.ppk_id is not None else None,
+        encapsulation=peering.encapsulation,
+        resumption=peering.resumption,
+        mobike=peering.mobike,
+        dpd_delay=float(peering.dpd_delay),
+        unique=peering.unique,
+        rekey_time=float(peering.rekey_time),
+        life_time=float(peering.rekey_time + over) if peering.rekey_time else 0.0,
+        pools=tuple(peering.pools),
+        reauth_time=float(peering.reauth_time),
+        ppk=Ppk(peering.ppk_id.encode(), peering.ppk_required) if peering.ppk_id is not None else None,
+        lanes=None if peering.lanes == "auto" else peering.lanes,
+        policy=PortPolicy(
+            hub=peering.hub or "",
+            isolate=peering.isolate,
+            mss_clamp=peering.mss_clamp,
+            path_mtu=None if peering.path_mtu == "auto" else peering.path_mtu,
+        ),
     )
 
 
@@ -185,10 +230,11 @@ def _place(address: MetricsAddress | None, folder: Path) -> MetricsAddress | Non
     return UnixAddress(folder / address.path) if isinstance(address, UnixAddress) else address
 
 
-def _pool(name: str, pool: Pool, interface: Interface) -> PoolConfig:
+def _pool(name: str, pool: Pool, interfaces: Iterable[Interface]) -> PoolConfig:
     first = pool.addresses[0]
+    ours = [one for interface in interfaces for one in interface.addresses]
     # On an Ethernet the link's own prefix counts, which the interface tells best; else how the pool was written.
-    links = (one.network.prefixlen for one in interface.addresses if first.span.first in one.network)
+    links = (one.network.prefixlen for one in ours if first.span.first in one.network)
     alone = 32 if first.span.first.version == 4 else 128
     return PoolConfig(
         name=name,
@@ -199,7 +245,7 @@ def _pool(name: str, pool: Pool, interface: Interface) -> PoolConfig:
         subnets=tuple(pool.subnets),
         domains=tuple(pool.domains),
         fixed=tuple((parse_identity(who), address) for who, address in pool.fixed.items()),
-        reserved=frozenset(one.ip for one in interface.addresses),
+        reserved=frozenset(one.ip for one in ours),
     )
 
 

@@ -40,6 +40,7 @@ from rhp.guard.protocol import (
 )
 from rhp.pki.identity import format_identity
 from rhp.realm.pattern import IdentityPattern
+from rhp.realm.table import PatternTable
 from rhp.wire.iana import AuthMethod
 from rhp.wire.identity import Identity
 
@@ -87,6 +88,8 @@ class SecretStore:
 
     def __init__(self, policy: GuardPolicy) -> None:
         self._psks: dict[str, list[_Psk]] = {}
+        # By the peer's identity: a realm may have a key for each of a thousand.
+        self._found: dict[str, PatternTable[_Psk]] = {}
         self._keys: dict[str, SigningKey] = {}
         self._ppks: dict[tuple[str, bytes], Secret] = {}
         self._pss = frozenset(item.connection for item in policy.keys if item.rsa_pss)
@@ -103,8 +106,9 @@ class SecretStore:
             mixed = _attempt(ppk.connection, problems, partial(_load_shared, ppk, "a post-quantum preshared key"))
             if mixed is not None:
                 self._ppks[ppk.connection, ppk.ppk_id] = mixed
-        for psks in self._psks.values():
-            psks.sort(key=lambda psk: (psk.remote.specificity, psk.local.specificity), reverse=True)
+        for connection, psks in self._psks.items():
+            psks.sort(key=lambda psk: psk.local.specificity, reverse=True)
+            self._found[connection] = PatternTable((psk.remote, psk) for psk in psks)
         if problems:
             self.wipe()
             raise SecretsError(problems)
@@ -117,6 +121,7 @@ class SecretStore:
         for ppk in self._ppks.values():
             ppk.wipe()
         self._psks.clear()
+        self._found.clear()
         self._ppks.clear()
         self._keys.clear()
 
@@ -184,8 +189,9 @@ class SecretStore:
     def _expected(self, question: ProvePsk | CheckPsk) -> bytes | Refused:
         local, remote = Identity(*question.local_id), Identity(*question.remote_id)
         proving = isinstance(question, ProvePsk)
-        for psk in self._psks.get(question.connection, ()):
-            if psk.local.matches(local) and psk.remote.matches(remote):
+        table = self._found.get(question.connection)
+        for _, psk in table.find(remote) if table is not None else ():
+            if psk.local.matches(local):
                 if not (psk.proves if proving else psk.checks):
                     whose = "our" if proving else "the peer's"
                     return Refused(f'in connection "{question.connection}" the pre-shared key is not {whose} proof')

@@ -23,6 +23,8 @@ Start = Literal["initiate", "wait"]
 Childless = Literal["allow", "prefer", "force"]
 Unique = Literal["replace", "keep", "never"]
 
+EXPECTED_SHOWN = 4
+
 
 @dataclass(frozen=True, slots=True)
 class ChildConfig:
@@ -158,6 +160,12 @@ class ConnectionConfig:
     def patterns(self) -> tuple[IdentityPattern, ...]:
         """What a peer that calls may be: one of these."""
         return self.match or (self.remote.pattern,)
+
+    @property
+    def expects(self) -> str:
+        """The first few of `patterns`, for people."""
+        texts = [pattern.text for pattern in self.patterns[:EXPECTED_SHOWN]]
+        return ", ".join(texts) + (" .." if len(self.patterns) > EXPECTED_SHOWN else "")
 
     def child(self, name: str) -> ChildConfig | None:
         """The child of that name, or None."""

@@ -44,6 +44,7 @@ class IkeStatus:
 
     `assigned` is what the peer gave us by a configuration payload, `leased` are the addresses that we gave it.
     `asks` names the exchange of ours that waits for its answer, None when there is none.
+    `realm` is that of a peer that has proved who it is, empty for one of a connection.
     With `mobike` agreed on, the two lists are the further addresses that the sides told each other (RFC 4555).
     """
 
@@ -73,6 +74,7 @@ class IkeStatus:
     children: tuple[ChildStatus, ...]
     assigned: Assignment | None = None
     leased: tuple[IpAddress, ...] = ()
+    realm: str = ""
 
 
 def of(sa: IkeSa) -> IkeStatus:
@@ -104,6 +106,7 @@ def of(sa: IkeSa) -> IkeStatus:
         children=tuple(_child(child) for child in renewal.remaining(sa)),
         assigned=sa.assigned,
         leased=tuple(lease.address for lease in sa.leases),
+        realm=sa.config.name if sa.established_at is not None and sa.config.match else "",
     )
 
 

@@ -3,7 +3,8 @@
 The lineages of one group carry the same traffic for several lanes (RFC 9611) and share a port. The first `InstallSA` of
 a group makes the port, rekeys only change the pairs behind it, and the last `RemoveSA` takes it away, so that what the
 hub has learned outlives a rekey. Ports of one peer form an isolate group: should two tunnels
-to the same peer exist for a moment, a broadcast from one never returns through the other.
+to the same peer exist for a moment, a broadcast from one never returns through the other. Where the policy of their
+connection or realm isolates peers, all of these are one such group.
 """
 
 from __future__ import annotations
@@ -26,12 +27,15 @@ from rhp.node.settings import HubSettings
 from rhp.node.tally import Tally
 from rhp.node.traffic import Traffic
 from rhp.pki.identity import ANONYMOUS
+from rhp.realm.policy import OWN_HUB, PortPolicy
 from rhp.wire.ts import TrafficSelector
 
 if TYPE_CHECKING:
     from rhp._fast.dataplane import DataPlane
 
 IpAddress = IPv4Address | IPv6Address
+
+LARGEST_MTU = 65535
 
 
 @dataclass(slots=True)
@@ -53,6 +57,7 @@ class Lineage:
     carriage: Carriage
     mtu: int
     pseudo_mac: bytes | None
+    policy: PortPolicy = OWN_HUB
     spis: list[int] = field(default_factory=list)
     routes: list[AddRoute] = field(default_factory=list)
     captures: list[CaptureTraffic] = field(default_factory=list)
@@ -175,9 +180,11 @@ class Children:
     def fit(self, lineage: Lineage) -> None:
         """Make packets fit the path as it is known now: the lineage's MTU, and the sizes that its port knows."""
         self._mtus.remove(lineage.mtu)
-        lineage.mtu = inner_mtu(lineage.suite, lineage.carriage, self._outer_mtu(lineage.remote_ip))
+        outer = min(self._outer_mtu(lineage.remote_ip), lineage.policy.path_mtu or LARGEST_MTU)
+        lineage.mtu = inner_mtu(lineage.suite, lineage.carriage, outer)
         self._mtus.add(lineage.mtu)
-        self._plane.set_port_path(lineage.port, mss=self._mss(lineage.mtu), limit=longest_frame(lineage.mtu))
+        mss = self._mss(lineage.policy, lineage.mtu)
+        self._plane.set_port_path(lineage.port, mss=mss, limit=longest_frame(lineage.mtu))
 
     def at_work(self) -> Iterator[AtWork]:
         """What each lineage has done since the last question, if it did anything."""
@@ -215,6 +222,7 @@ class Children:
         if effect.peer == ANONYMOUS:
             # Two peers without a name are two: they get addresses of their own, and hear each other's broadcasts.
             peer = (peer[0], str(effect.ike_id).encode())
+        owner = effect.connection, _apart(effect.policy, peer)
         mac: bytes | None = None
         if effect.mode == "tunnel":
             mac = self._macs.take(effect.connection, effect.child_name, peer)
@@ -222,12 +230,12 @@ class Children:
             port = self._plane.add_port(
                 "ip" if effect.mode == "tunnel" else "ethernet",
                 pseudo_mac=mac,
-                isolate_group=self._join(effect.connection, peer),
+                isolate_group=self._join(*owner),
                 local_ts=[_selector(one) for one in effect.local_ts],
                 remote_ts=[_selector(one) for one in effect.remote_ts],
             )
         except ValueError:
-            self._leave(effect.connection, peer, mac)
+            self._leave(*owner, mac)
             raise
         lineage = Lineage(
             group=effect.group,
@@ -245,6 +253,7 @@ class Children:
             carriage=Carriage(effect.mode, effect.encapsulation, effect.path.remote.ip.version),
             mtu=0,
             pseudo_mac=mac,
+            policy=effect.policy,
         )
         self._lineages[effect.group] = lineage
         self._mtus.add(lineage.mtu)
@@ -260,7 +269,7 @@ class Children:
             self.on_end(lineage)  # Whoever wants the port's counters has to take them now.
         self.traffic.ended(lineage.connection, self._plane.port_counters(lineage.port))
         self._plane.remove_port(lineage.port)
-        self._leave(lineage.connection, lineage.peer, lineage.pseudo_mac)
+        self._leave(lineage.connection, _apart(lineage.policy, lineage.peer), lineage.pseudo_mac)
         self._mtus.remove(lineage.mtu)
         self._follow_static()
 
@@ -269,7 +278,7 @@ class Children:
             self.set_hub()
 
     def _join(self, connection: str, peer: tuple[int, bytes]) -> int:
-        """The number of the group of a peer's ports, of which there is one more."""
+        """The number of the group of ports that do not hear each other, of which there is one more."""
         if self._members.add((connection, peer)):
             self._groups[connection, peer] = next(self._group_numbers)
         return self._groups[connection, peer]
@@ -280,11 +289,16 @@ class Children:
         if mac is not None:
             self._macs.give_back(mac)
 
-    def _mss(self, mtu: int) -> int:
-        clamp = self._hub.mss_clamp
+    def _mss(self, policy: PortPolicy, mtu: int) -> int:
+        clamp = self._hub.mss_clamp if policy.mss_clamp is None else policy.mss_clamp
         if clamp == "auto" or clamp is True:
             return tcp_mss(mtu)
         return int(clamp)
+
+
+def _apart(policy: PortPolicy, peer: tuple[int, bytes]) -> tuple[int, bytes]:
+    """Whose ports do not hear each other: those of one peer, or of everybody in an isolated connection or realm."""
+    return (0, b"") if policy.isolate else peer
 
 
 def routes_of(lineage: Lineage, interface: str, ours: Iterable[IpAddress]) -> list[AddRoute]:

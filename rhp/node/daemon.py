@@ -57,8 +57,8 @@ from rhp.node.tap import Tap, chosen_mac
 from rhp.node.telemetry import Telemetry
 from rhp.node.tunnels import Tunnels
 from rhp.node.vault import NodeVault
-from rhp.node.watchedguard import WatchedGuard
 from rhp.node.views import Views
+from rhp.node.watchedguard import WatchedGuard
 from rhp.node.whereabouts import Whereabouts, addresses_now, source_of
 
 FAREWELL_SECONDS = 2.0
@@ -234,7 +234,7 @@ class Node:
         return replace(config, lanes=lanes, spare_lanes=spare, station=_station(self._mac, self._settings))
 
     def _make_journal(self) -> Journal:
-        expected = {one.name: one.remote.pattern.text for one in self._config.connections}
+        expected = {one.name: one.expects for one in self._config.connections}
         return Journal(self._log, _utc_now, self._control.publish, expected, lambda: self._control.followed)
 
     def _make_tunnels(self) -> Tunnels:
@@ -353,6 +353,7 @@ class Node:
             settings=self._settings,
             starts={one.name: one.start for one in self._config.connections},
             established_ms=self._stopwatch.established_ms,
+            realms=[one for one in self._config.connections if one.match],
         )
 
 

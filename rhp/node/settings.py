@@ -56,8 +56,17 @@ class HubSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedHubSettings:
+    """A hub beside the node's own, `[hubs.NAME]`: what connections and realms of that `policy.hub` are in."""
+
+    name: str
+    interface: InterfaceSettings
+    hub: HubSettings
+
+
+@dataclass(frozen=True, slots=True)
 class NodeSettings:
-    """The whole of `[node]`, `[interface]` and `[hub]`.
+    """The whole of `[node]`, `[interface]`, `[hub]` and `[hubs]`.
 
     `lanes` None means one for each of `cpus`, or without them by the number of cores;
     `spare_lanes` may be added while the node runs. `steering` says whether the
@@ -87,6 +96,7 @@ class NodeSettings:
     metrics: MetricsAddress | None = None
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
     hub: HubSettings = field(default_factory=HubSettings)
+    hubs: tuple[NamedHubSettings, ...] = ()
     hosts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property

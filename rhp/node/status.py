@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from rhp._fast.evp import openssl_version
 from rhp.ike.assignment import Assignment
+from rhp.ike.config import ConnectionConfig
 from rhp.ike.engine import Engine
 from rhp.ike.status import ChildStatus, IkeStatus
-from rhp.node import lanes
+from rhp.node import lanes, realms
 from rhp.node.adapter import Adapter
 from rhp.node.children import Children
 from rhp.node.edges import Edges
@@ -54,6 +55,7 @@ class Sources:
     settings: NodeSettings
     starts: Mapping[str, str]
     established_ms: Mapping[int, float]
+    realms: Sequence[ConnectionConfig] = ()
 
 
 @cache
@@ -86,6 +88,7 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
         "offloads": lanes.offloads(sources.plane),
         "connections": gallery.connections(),
         "ike_sas": gallery.ike_sas(),
+        "realms": realms.picture(sources.realms, sources.engine.status()),
         "pools": pools(sources),
         "macs": macs(sources),
         "failures": sources.journal.failures(),
@@ -191,6 +194,7 @@ def _ike(sa: IkeStatus, sources: Sources, now: float) -> dict[str, Any]:
         "role": sa.role,
         "local": format_identity(sa.local) if sa.local else None,
         "peer": format_identity(sa.peer) if sa.peer else None,
+        "realm": sa.realm or None,
         "path": {"local": str(sa.path.local), "remote": str(sa.path.remote), "natt": sa.path.natt},
         "nat": {"local": sa.nat_local, "remote": sa.nat_remote},
         "mobike": sa.mobike,
@@ -220,7 +224,9 @@ def assigned(given: Assignment) -> dict[str, Any]:
 
 
 _NO_IKE: dict[str, Any] = {
-    **dict.fromkeys(("ike_id", "ike_state", "role", "local", "peer", "path", "nat", "suite", "ike_spi_i", "ike_spi_r")),
+    **dict.fromkeys(
+        ("ike_id", "ike_state", "role", "local", "peer", "realm", "path", "nat", "suite", "ike_spi_i", "ike_spi_r")
+    ),
     **dict.fromkeys(("ppk", "established_ms", "age_s", "rekey_in_s", "expires_in_s", "reauth_in_s", "last_seen_s")),
     "asks": None,
     "assigned": None,

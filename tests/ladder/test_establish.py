@@ -256,7 +256,7 @@ def test_connection_whose_proposals_do_not_fit_cannot_take_over(ladder):
     )
     link = ladder(b=b).establish()
     (failed,) = link.b.happened(AuthenticationFailed)
-    assert failed.reason == "unknown-identity"
+    assert failed.reason == "suite-not-allowed"
     assert link.a.states() == link.b.states() == []
 
 
