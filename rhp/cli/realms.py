@@ -67,8 +67,7 @@ def peer_lines(peers: list[dict[str, Any]], name: str, room: int | None) -> Iter
 def _realm(one: Mapping[str, Any], usage: Mapping[str, Mapping[str, Any]]) -> tuple[object, ...]:
     pools = [f"{pool} {usage[pool]['online']}/{usage[pool]['size']}" for pool in one["pools"] if pool in usage]
     hub = f"{one['hub'] or 'own'}{', isolated' if one['isolate'] else ''}"
-    match = ", ".join(one["match"]) or "strangers"
-    return one["name"], one["peers"], one["auth"]["remote"], hub, ", ".join(pools) or None, match
+    return one["name"], one["peers"], one["auth"]["remote"], hub, ", ".join(pools) or None, ", ".join(one["match"])
 
 
 def _peer(sa: Mapping[str, Any]) -> tuple[object, ...]:

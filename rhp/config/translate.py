@@ -165,7 +165,7 @@ def _ppk(name: str, peering: Peering, folder: Path) -> PpkSecret:
 def _peering(name: str, peering: Peering, chains: Chains, port: int) -> ConnectionConfig:
     common = _common(name, peering, chains, port)
     if isinstance(peering, Realm):
-        return replace(common, match=tuple(peering.match))
+        return replace(common, match=tuple(peering.match) or (common.remote.pattern,))
     return _called(common, peering) if isinstance(peering, Connection) else common
 
 

@@ -229,6 +229,7 @@ _NO_IKE: dict[str, Any] = {
     ),
     **dict.fromkeys(("ppk", "established_ms", "age_s", "rekey_in_s", "expires_in_s", "reauth_in_s", "last_seen_s")),
     "asks": None,
+    "realm": None,
     "assigned": None,
     "leased": [],
     "mobike": None,
