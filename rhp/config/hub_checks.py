@@ -79,7 +79,7 @@ def _check_station(
     place: tuple[str | int, ...], connection: str, hub: str | None, configuration: Configuration, findings: Findings
 ) -> None:
     known = configuration.connections
-    if connection in configuration.realms:
+    if connection in configuration.realms and connection not in known:
         message = f"{connection} is a realm of many peers; write a connection, for the one peer who has this station"
         findings.add((*place, "connection"), message)
     elif connection not in known and not findings.was_wrong("connections", connection):

@@ -42,14 +42,14 @@ def _check_match(here: tuple[str, ...], realm: Realm, findings: Findings) -> Non
 
 def _check_psk_owners(here: tuple[str, ...], realm: Realm, findings: Findings) -> None:
     """A key for somebody who never comes to this realm is a mistake in one name or the other."""
-    if findings.was_wrong(*here, "match"):
+    if not realm.match or findings.was_wrong(*here, "match"):
         return
     for who in realm.psk_files:
         try:
             pattern = IdentityPattern.parse(who)
         except ValueError:
             continue  # That was told already.
-        if not any(_meets(rule, pattern) for rule in realm.match):
+        if pattern.kind != "any" and not any(_meets(rule, pattern) for rule in realm.match):
             findings.add(
                 (*here, "psk_files", who), f"no rule of {'.'.join(here)}.match fits; write one, or the name of a member"
             )

@@ -222,6 +222,8 @@ class Children:
         if effect.peer == ANONYMOUS:
             # Two peers without a name are two: they get addresses of their own, and hear each other's broadcasts.
             peer = (peer[0], str(effect.ike_id).encode())
+        if effect.policy.hub:
+            raise ValueError(f"there is no hub {effect.policy.hub} on the data plane")
         owner = effect.connection, _apart(effect.policy, peer)
         mac: bytes | None = None
         if effect.mode == "tunnel":

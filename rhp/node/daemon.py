@@ -76,6 +76,9 @@ class Node:
             registry.load(engine_config.extensions)
         except LocalError as error:
             raise StartError(error.detail) from error
+        if settings.hubs:
+            # Better none of it than all realms on one Ethernet.
+            raise StartError("this data plane has one hub; take [hubs] out of the configuration")
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._guard = WatchedGuard(guard, self._loop.time, lambda *refusal: self._telemetry.refused(*refusal))

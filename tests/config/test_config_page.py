@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from rhp.config.model import Child, Connection, Hub, Interface, Node, Pool
+from rhp.config.model import Child, Connection, Hub, Interface, NamedHub, Node, Peering, Pool, Realm
 from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
 
 PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
@@ -14,12 +14,26 @@ TABLES = {
     "[node]": Node,
     "[interface]": Interface,
     "[hub]": Hub,
+    "[hubs.NAME]": NamedHub,
     "[pools.NAME]": Pool,
     "[connections.NAME]": Connection,
+    "[realms.NAME]": Realm,
     "[connections.NAME.children.NAME]": Child,
 }
+# What a table has in common with another one stands there.
+ELSEWHERE = {Realm: Peering, NamedHub: Hub}
 # What the page says in words where the model has nothing, a list, or what other keys decide.
-IN_WORDS = {"none", "any", "safe ones", "by what is given", "by `remote_addrs`", "", "a tenth of it"}
+IN_WORDS = {
+    "none",
+    "any",
+    "the hub's",
+    "named after the hub",
+    "safe ones",
+    "by what is given",
+    "by `remote_addrs`",
+    "",
+    "a tenth of it",
+}
 UNSAID = {"mac": "made from machine, name and identities"}
 
 
@@ -42,9 +56,14 @@ def documented(heading):
 
 def keys_of(table):
     """The keys of a model, those of its inner tables with a dot; children have a section of their own."""
+    elsewhere = ELSEWHERE.get(table, BaseModel).model_fields
     for name, field in table.model_fields.items():
         inner = field.default
-        if isinstance(inner, BaseModel):
+        if name in elsewhere:
+            continue
+        if isinstance(inner, Interface):
+            yield "interface", None  # As in the section of that name.
+        elif isinstance(inner, BaseModel):
             yield from ((f"{name}.{key}", one) for key, one in keys_of(type(inner)))
         elif name != "children":
             yield name, field.get_default(call_default_factory=True)
