@@ -19,9 +19,12 @@ class Authority:
         self.certificate = folder / "ca.pem"
         self._issuer.write(self.certificate, folder / "ca.key")
 
-    def issue(self, identity: str) -> Credentials:
-        """A certificate for `identity` (FQDN, mail address or IP address), of the CA's own key type."""
-        made = ca.issue(self._issuer, [identity], _start(), key_type=self._key_type, days=2)
+    def issue(self, identity: str, subject: str | None = None) -> Credentials:
+        """A certificate for `identity` (FQDN, mail address or IP address), of the CA's own key type.
+
+        `subject` is a DN such as "O=example, CN=a", by default one of the identity.
+        """
+        made = ca.issue(self._issuer, [identity], _start(), key_type=self._key_type, days=2, subject=subject)
         paths = Credentials(self.certificate, self._folder / f"{identity}.pem", self._folder / f"{identity}.key")
         made.write(paths.cert, paths.key)
         return paths

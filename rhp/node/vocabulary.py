@@ -138,7 +138,7 @@ EVENTS: dict[str, Word] = {
 """Every event."""
 
 FIELDS: dict[str, str] = {
-    "connection": "the connection's name in the configuration; absent while it is not known",
+    "connection": "the connection's or the realm's name in the configuration; absent while it is not known",
     "child": "the child's name in the configuration",
     "peer": "the peer's identity as it claimed or proved it",
     "role": "our role: initiator or responder",

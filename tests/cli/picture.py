@@ -25,6 +25,7 @@ IKE = {
     "ike_state": "established",
     "connection": "office",
     "peer": "b.example.org\x1b[31m",
+    "realm": None,
     "path": {"local": "192.0.2.1:4500", "remote": "192.0.2.7:4500", "natt": True},
     "peer_addresses": ["198.51.100.7"],
     "suite": "aes128gcm16-prfsha256-x25519",
@@ -33,6 +34,26 @@ IKE = {
     "assigned": None,
     "leased": [],
     "children": [CHILD, OF_LANE_1],
+}
+OF_SALES = {**IKE, "ike_id": 3, "connection": "sales", "realm": "sales", "peer": "carl@x.org", "leased": ["10.1.0.1"]}
+REALM = {
+    "name": "sales",
+    "match": ["*@x.org", "O=example, OU=sales"],
+    "local": "a.example.org",
+    "auth": {"local": "pubkey", "remote": "pubkey"},
+    "peers": 1,
+    "pools": ["sales"],
+    "children": ["ethernet"],
+    "hub": "shop",
+    "isolate": True,
+}
+WITH_REALMS = {
+    "realms": [
+        REALM,
+        {**REALM, "name": "works", "match": ["any"], "peers": 0, "pools": [], "hub": None, "isolate": False},
+    ],
+    "pools": [{"name": "sales", "size": 254, "online": 1, "resting": 0}],
+    "ike_sas": [IKE, OF_SALES],
 }
 COUNTED = {
     "tap-frames-in": 70,
@@ -88,6 +109,7 @@ PICTURE = {
         },
     ],
     "ike_sas": [IKE, {**IKE, "ike_id": 2, "connection": None, "ike_state": "connecting", "peer": None, "children": []}],
+    "realms": [],
     "pools": [],
     "macs": [],
     "lanes": 2,

@@ -140,7 +140,7 @@ def test_three_hundred_realms_are_read(written, now):
 
 # (what is written instead, where the mistake is, its line, words of the sentence)
 REPLACED = [
-    ('match = "*.shop.example.com"\n', "", "realms.shop.match", 22, ["missing", '"*@sales.example.com"']),
+    ('match = "*.shop.example.com"\n', "", "realms.shop.match", 21, ["missing", '"*@sales.example.com"']),
     ('"*@sales.example.com"', '"*sales.example.com"', "realms.sales.match[0]", 14, ["not a pattern", "*.domain"]),
     ('"*@sales.example.com"', '"%null"', "realms.sales.match[0]", 14, ['remote.auth = "null"']),
     ('"*@sales.example.com"', '"OU=sales, O=example"', "realms.sales.match[1]", 14, ["says the same"]),

@@ -190,6 +190,16 @@ def test_the_narrowest_pattern_wins(ask):
     assert ask(guard, ProvePsk("office", C, B, 5, OCTETS)).data == expected(b"family")
 
 
+def test_one_key_among_a_thousand_is_looked_up(ask):
+    psks = [PskSecret("staff", remote_id=f"u{n}@example.org", key=b"key %d" % n) for n in range(1000)]
+    guard = LocalGuard(GuardPolicy(psks=(PskSecret("staff", key=b"anybody"), *psks)))
+    table = guard._secrets._found["staff"]
+    for name, key in ((b"u999@example.org", b"key 999"), (b"U7@example.org", b"key 7"), (b"x@y", b"anybody")):
+        before = table.tried
+        assert ask(guard, ProvePsk("staff", A, (3, name), 5, OCTETS)).data == expected(key)
+        assert table.tried - before <= 1
+
+
 def test_a_psk_from_a_file(secret_file, ask):
     guard = LocalGuard(GuardPolicy(psks=(PskSecret("office", file=secret_file("psk", b"0x73776f7264\n")),)))
     assert ask(guard, ProvePsk("office", A, B, 5, OCTETS)).data == expected(b"sword")
