@@ -9,6 +9,7 @@ from rhp.ike.exchange import ResponseWindow
 from rhp.ike.path import Endpoint, IpAddress
 from rhp.ike.states import LIVE_CHILD, IkeState
 from rhp.pki.identity import ANONYMOUS
+from rhp.realm.pool import identity_key
 from rhp.wire.iana import IdType
 
 if TYPE_CHECKING:
@@ -216,4 +217,4 @@ def _peer_key(sa: "IkeSa") -> tuple[str, int, bytes]:
     if sa.peer == ANONYMOUS:
         # Those without a name are all different peers.
         return sa.connection_name, int(IdType.NULL), sa.own_spi
-    return sa.connection_name, int(sa.peer.id_type), sa.peer.data
+    return sa.connection_name, *identity_key(sa.peer)

@@ -76,7 +76,7 @@ class Commands:
     def _for_connection(self, command: str, name: str, child: str) -> dict[str, Any]:
         if command == "initiate":
             if not self._keeper.has_address(name):
-                raise CommandRefused(f"{name} has no address to call; write remote_addrs into its table")
+                raise CommandRefused(f"{name} has no address to call{self._keeper.advice(name)}")
             self._keeper.want(name)
             return {}
         sas = self._engine.status(name)

@@ -110,6 +110,12 @@ class Keeper:
         charge = self._charges[name]
         return bool(charge.hosts) or any(net.num_addresses == 1 for net in charge.config.remote_addrs)
 
+    def advice(self, name: str) -> str:
+        """What to do where there is nobody to call, as the end of a sentence. KeyError for an unknown name."""
+        if self._charges[name].config.match:
+            return ": it is a realm, and its peers call"
+        return "; write remote_addrs into its table"
+
     def want(self, name: str) -> None:
         """An operator wants the connection up, now; one that waits for its peer is called this once.
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from ladder_addresses import pool
-from ladder_auth import side
+from ladder_auth import side, swap, tampered
 from ladder_realms import (
     GATE,
     WORKS,
@@ -23,9 +23,11 @@ from rhp.guard.policy import GuardPolicy, PskSecret
 from rhp.ike.config import RemoteAuth
 from rhp.ike.events import AuthenticationFailed, ChildFailed, IkeEstablished
 from rhp.ike.tasks.cert import MAX_AUTHORITIES
+from rhp.ike.tasks.identify import MAX_NAMES
 from rhp.pki.identity import parse_identity
 from rhp.realm.pattern import IdentityPattern
 from rhp.realm.policy import PortPolicy
+from rhp.wire.cert import CERT
 from rhp.wire.certreq import CERTREQ
 from rhp.wire.iana import NotifyType
 
@@ -195,6 +197,21 @@ def test_a_subject_that_an_unknown_ca_has_signed_is_a_claim_and_no_more(ladder):
     assert refused(link, "certificate-rejected").connection == "sales"
 
 
+@pytest.mark.parametrize("octets", [b"", b"\x30", b"\x30\x82\xff\xff", b"\x00" * 4000])
+def test_a_certificate_that_is_none_leads_nowhere(ladder, octets):
+    link = ladder(*_called(by_certificate(), bearer("x.example.org", "O=example, OU=sales, CN=x")))
+    tampered(link, swap(CERT, lambda cert: CERT(cert.encoding, octets)))
+    (failed,) = link.b.happened(AuthenticationFailed)
+    assert (failed.reason, failed.connection) == ("unknown-identity", "")
+
+
+def test_a_certificate_with_names_without_end_is_looked_at_for_a_while(ladder):
+    # The realm's own name comes after all those that are looked at.
+    names = [f"n{number}.example.org" for number in range(MAX_NAMES)]
+    link = ladder(*_called(by_certificate(), bearer("x.example.org", "CN=x", *names, DORA)))
+    refused(link, "unknown-identity")
+
+
 def test_a_certificate_that_fits_two_realms_is_of_neither(ladder):
     b = by_certificate(realm("shop", "*@shop.example.org", auth="pubkey"))
     link = ladder(*_called(b, bearer("x.example.org", "CN=x", DORA, "till@shop.example.org")))
@@ -328,6 +345,19 @@ def test_the_policy_stays_through_rekeys(ladder):
     link.settle()
     assert {sa.policy for sa in link.b.sas.values()} == {isolated("shop"), PortPolicy("workshop")}
     assert {sa.realm for sa in link.b.engine.status()} == {"sales", "works"}
+
+
+def test_capitals_make_nobody_a_second_peer(ladder):
+    # One person, one cable: Carl and CARL are the same.
+    b = gate(lending("sales", "*@sales.example.org"))
+    link = ladder(
+        peers(CARL, CARL.upper(), asks=True, unique="never"), b, own_keys(**{CARL: KEY, CARL.upper(): KEY}),
+        keys(sales=KEY),
+    )  # fmt: skip
+    for who in (CARL, CARL.upper()):
+        link.initiate(connection=who)
+        link.settle()
+    assert [(sa.peer.data.decode(), str(sa.leased[0])) for sa in link.b.engine.status()] == [(CARL.upper(), "10.1.0.1")]
 
 
 def test_a_peer_that_comes_again_replaces_itself_and_nobody_else(ladder):

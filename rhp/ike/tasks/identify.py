@@ -76,6 +76,8 @@ class Identify(Task):
         try:
             sa.connection = candidates.by_identity(turn.ctx.directory, turn.path, claim)
         except candidates.NobodyFits as error:
+            # What was taken before the peer had a name has nothing to do with it.
+            sa.connection = None
             raise refusal(turn, error.reason, error.detail) from error
 
 
