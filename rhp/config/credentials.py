@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from rhp.config.files import read_file
+from rhp.config.credential_files import CredentialFiles
 from rhp.config.model import Configuration, Peering
 from rhp.config.peering_checks import auth_methods
 from rhp.config.reading import Findings, Place
@@ -23,10 +23,7 @@ from rhp.pki.certificate import (
     certificate_is_ca,
     certificate_names,
     certificate_validity,
-    check_private_key,
     identity_in_certificate,
-    key_matches_certificate,
-    read_certificates,
 )
 from rhp.pki.identity import format_identity
 
@@ -49,25 +46,28 @@ def read_credentials(
     configuration: Configuration, folder: Path, findings: Findings, now: datetime
 ) -> dict[str, Chains]:
     """Read every file that connections and realms name; mistakes go to `findings`. `now` is aware."""
+    files = CredentialFiles(folder)
     return {
-        here[-1]: _read_peering(here, peering, folder, findings, now.astimezone(UTC))
+        here[-1]: _read_peering(here, peering, files, findings, now.astimezone(UTC))
         for here, peering in configuration.peerings()
     }
 
 
-def _read_peering(here: tuple[str, ...], peering: Peering, folder: Path, findings: Findings, now: datetime) -> Chains:
+def _read_peering(
+    here: tuple[str, ...], peering: Peering, files: CredentialFiles, findings: Findings, now: datetime
+) -> Chains:
     ours, theirs = auth_methods(peering)
     if "psk" in (ours, theirs):
-        _check_psk(here, peering, folder, findings)
-    _check_ppk(here, peering, folder, findings)
+        _check_psk(here, peering, files, findings)
+    _check_ppk(here, peering, files, findings)
     own: tuple[bytes, ...] = ()
     if ours == "pubkey":
-        own = _certificates((*here, "local", "certs"), peering.local.certs, folder, findings, now)
+        own = _certificates((*here, "local", "certs"), peering.local.certs, files, findings, now)
         _check_identity(here, peering, own, findings)
-        _check_key(here, peering, own, folder, findings)
+        _check_key(here, peering, own, files, findings)
     cas: tuple[bytes, ...] = ()
     if theirs == "pubkey":
-        cas = _certificates((*here, "remote", "cas"), peering.remote.cas, folder, findings, now)
+        cas = _certificates((*here, "remote", "cas"), peering.remote.cas, files, findings, now)
         if cas and not any(map(_vouches, cas)):
             findings.add(
                 (*here, "remote", "cas"),
@@ -77,10 +77,10 @@ def _read_peering(here: tuple[str, ...], peering: Peering, folder: Path, finding
     return Chains(own, cas)
 
 
-def _check_psk(here: tuple[str, ...], peering: Peering, folder: Path, findings: Findings) -> None:
-    found = [_shared_key(here, "psk", peering.psk, peering.psk_file, folder, findings)]
+def _check_psk(here: tuple[str, ...], peering: Peering, files: CredentialFiles, findings: Findings) -> None:
+    found = [_shared_key(here, "psk", peering.psk, peering.psk_file, files, findings)]
     for who, file in peering.psk_files.items():
-        found.append(_read_key((*here, "psk_files", who), file, folder, findings))
+        found.append(_read_key((*here, "psk_files", who), file, files, findings))
     for place, key in found:
         _check_length(place, key, findings)
 
@@ -94,8 +94,8 @@ def _check_length(place: tuple[str, ...], key: bytes | None, findings: Findings)
         )
 
 
-def _check_ppk(here: tuple[str, ...], peering: Peering, folder: Path, findings: Findings) -> None:
-    place, key = _shared_key(here, "ppk", peering.ppk, peering.ppk_file, folder, findings)
+def _check_ppk(here: tuple[str, ...], peering: Peering, files: CredentialFiles, findings: Findings) -> None:
+    place, key = _shared_key(here, "ppk", peering.ppk, peering.ppk_file, files, findings)
     if key is None:
         return
     if len(key) < SHORTEST_PPK:
@@ -106,7 +106,12 @@ def _check_ppk(here: tuple[str, ...], peering: Peering, folder: Path, findings: 
 
 
 def _shared_key(
-    here: tuple[str, ...], name: str, inline: SecretStr | None, file: str | None, folder: Path, findings: Findings
+    here: tuple[str, ...],
+    name: str,
+    inline: SecretStr | None,
+    file: str | None,
+    files: CredentialFiles,
+    findings: Findings,
 ) -> tuple[tuple[str, ...], bytes | None]:
     """Where the key stands, and the key; None where there is none or it is wrong, which is noted."""
     place = (*here, name if inline is not None else f"{name}_file")
@@ -115,35 +120,30 @@ def _shared_key(
             return place, decode_psk(inline.get_secret_value().encode())
     except ValueError as error:
         findings.add(place, str(error))
-    return _read_key(place, file, folder, findings) if inline is None and file is not None else (place, None)
+    return _read_key(place, file, files, findings) if inline is None and file is not None else (place, None)
 
 
 def _read_key(
-    place: tuple[str, ...], file: str, folder: Path, findings: Findings
+    place: tuple[str, ...], file: str, files: CredentialFiles, findings: Findings
 ) -> tuple[tuple[str, ...], bytes | None]:
     """Where the file is named, and the key in it; None where it is wrong, which is noted."""
     try:
-        return place, decode_psk(read_file(folder, file, secret=True))
+        return place, files.shared_key(file)
     except ValueError as error:
         findings.add(place, str(error))
     return place, None
 
 
 def _certificates(
-    place: tuple[str, ...], names: Iterable[str], folder: Path, findings: Findings, now: datetime
+    place: tuple[str, ...], names: Iterable[str], files: CredentialFiles, findings: Findings, now: datetime
 ) -> tuple[bytes, ...]:
     found: list[bytes] = []
     for index, name in enumerate(names):
         here: Place = (*place, index)
         try:
-            content = read_file(folder, name, secret=False)
+            ders = files.certificates(name)
         except ValueError as error:
             findings.add(here, str(error))
-            continue
-        try:
-            ders = read_certificates(content)
-        except ValueError as error:
-            findings.add(here, f"{error}; write the name of a PEM file with certificates")
             continue
         for der in ders:
             _check_validity(here, name, der, findings, now)
@@ -176,15 +176,13 @@ def _check_identity(here: tuple[str, ...], peering: Peering, own: tuple[bytes, .
 
 
 def _check_key(
-    here: tuple[str, ...], peering: Peering, own: tuple[bytes, ...], folder: Path, findings: Findings
+    here: tuple[str, ...], peering: Peering, own: tuple[bytes, ...], files: CredentialFiles, findings: Findings
 ) -> None:
     if peering.local.key is None:
         return
     place = (*here, "local", "key")
     try:
-        pem = read_file(folder, peering.local.key, secret=True)
-        check_private_key(pem)
-        matches = not own or key_matches_certificate(pem, own[0])
+        matches = files.key_belongs_to(peering.local.key, own[0] if own else None)
     except ValueError as error:
         findings.add(place, str(error))
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,7 +24,7 @@ from rhp.crypto.secret import Secret
 from rhp.crypto.signature import MINIMUM_RSA_BITS, sign
 from rhp.crypto.signature import PrivateKey as SigningKey
 from rhp.guard.keyfile import decode_psk, read_secret_file
-from rhp.guard.policy import GuardPolicy, PpkSecret, PrivateKey, PskSecret
+from rhp.guard.policy import GuardPolicy, PpkSecret, PskSecret
 from rhp.guard.protocol import (
     Accepted,
     AuthData,
@@ -98,8 +98,10 @@ class SecretStore:
             psk = _attempt(entry.connection, problems, partial(_load_psk, entry))
             if psk is not None:
                 self._psks.setdefault(entry.connection, []).append(psk)
+        # Realms share keys, and a large RSA key takes a while to be checked.
+        load = cache(_load_key)
         for item in policy.keys:
-            key = _attempt(item.connection, problems, partial(_load_key, item))
+            key = _attempt(item.connection, problems, partial(load, item.pem, item.file))
             if key is not None:
                 self._keys[item.connection] = key
         for ppk in policy.ppks:
@@ -239,11 +241,11 @@ def _load_shared(entry: PskSecret | PpkSecret, what: str) -> Secret:
     return Secret(key)
 
 
-def _load_key(entry: PrivateKey) -> SigningKey:
-    if (entry.pem is None) == (entry.file is None):
+def _load_key(pem: bytes | None, file: str | None) -> SigningKey:
+    if (pem is None) == (file is None):
         raise ValueError("a private key comes either as PEM or from a file")
-    pem = read_secret_file(entry.file) if entry.file is not None else entry.pem or b""
-    where = entry.file or "the private key"
+    pem = read_secret_file(file) if file is not None else pem or b""
+    where = file or "the private key"
     try:
         key = load_pem_private_key(pem, None)
     except TypeError:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rhp.config import credential_files
 from rhp.config.describe import describe
 from rhp.config.errors import ConfigError
 from rhp.config.loading import load
@@ -136,6 +137,20 @@ def test_three_hundred_realms_are_read(written, now):
     realm = '[realms.r{n}]\nmatch = ["*@r{n}.org", "OU=r{n}"]\npsk_file = "office.psk"\nlocal.id = "a.example.org"\n'
     loaded = load(written("".join(realm.format(n=n) for n in range(300))), now)
     assert len(loaded.engine.connections) == 300
+
+
+def test_realms_that_share_a_key_have_it_checked_once(written, now, monkeypatch):
+    checked = []
+    check = credential_files.check_private_key
+    monkeypatch.setattr(credential_files, "check_private_key", lambda pem: checked.append(pem) or check(pem))
+    text = "".join(realm(f"r{n}", f"*@r{n}.org", CERTIFICATE) for n in range(50))
+    loaded = load(written(text), now)
+    assert len(checked) == 1
+    assert len({one.local.chain for one in loaded.engine.connections}) == 1
+    # A mistake in it is told of each realm that names it.
+    found = mistakes(written(text.replace("a.example.org.key", "b.example.org.key")), now)
+    assert [one.where for one in found] == [f"realms.r{n}.local.key" for n in range(50)]
+    assert len(checked) == 2
 
 
 # (what is written instead, where the mistake is, its line, words of the sentence)

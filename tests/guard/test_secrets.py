@@ -200,6 +200,16 @@ def test_one_key_among_a_thousand_is_looked_up(ask):
         assert table.tried - before <= 1
 
 
+def test_a_private_key_that_many_share_is_read_once(ask, monkeypatch):
+    read = []
+    load = secrets.load_pem_private_key
+    monkeypatch.setattr(secrets, "load_pem_private_key", lambda pem, word: read.append(pem) or load(pem, word))
+    pem = pem_of(ec.generate_private_key(ec.SECP256R1()))
+    guard = LocalGuard(GuardPolicy(keys=tuple(PrivateKey(f"r{n}", pem=pem) for n in range(20))))
+    assert read == [pem]
+    assert isinstance(ask(guard, SignOctets("r19", OCTETS, frozenset({2}))), AuthData)
+
+
 def test_a_psk_from_a_file(secret_file, ask):
     guard = LocalGuard(GuardPolicy(psks=(PskSecret("office", file=secret_file("psk", b"0x73776f7264\n")),)))
     assert ask(guard, ProvePsk("office", A, B, 5, OCTETS)).data == expected(b"sword")
