@@ -13,7 +13,7 @@ UnknownSpiEvent = tuple[Literal["unknown-spi"], int, str, int, str, int]
 SaLimitEvent = tuple[Literal["sa-limit"], int, str]
 FirstInboundEvent = tuple[Literal["first-inbound"], int]
 NoSaEvent = tuple[Literal["no-sa"], int]
-TapLostEvent = tuple[Literal["tap-lost"], int, int]
+TapLostEvent = tuple[Literal["tap-lost"], int, int, int]
 NatMovedEvent = tuple[Literal["nat-moved"], int, str, int]
 PathAnswerEvent = tuple[Literal["path-answer"], int, int]
 Event = (
@@ -30,14 +30,16 @@ Event = (
 TAP_PORT: int
 
 class DataPlane:
-    """Lanes, hub and security associations: the packet path behind one small Python face.
+    """Lanes, hubs and security associations: the packet path behind one small Python face.
 
     Every call is for one control thread (asyncio's); none of them touches a packet or waits longer than the lanes
     need to read their mailbox (well under a millisecond). IP addresses are text. Hub ports are
-    small integers; port 0 is the TAP.
+    small integers; port 0 is the TAP of a port's hub. Hubs are small integers too, and hub 0 is always there. Each has
+    a TAP, stations, addresses, settings and ports of its own, and no frame goes from one to another.
 
     Errors: ValueError for a value that cannot be (bad address, key length, unknown suite, a full table),
-    KeyError for a port or SPI that is not there, RuntimeError for a call in the wrong state, OSError from the system.
+    KeyError for a hub, port or SPI that is not there, RuntimeError for a call in the wrong state, OSError from the
+    system.
     """
 
     event_fd: int
@@ -69,18 +71,18 @@ class DataPlane:
         ("sa-limit", spi_in, stage): the pair's numbers, packets or octets are "near" their end, or it is "over".
         ("first-inbound", spi_in): the first authenticated packet of an inbound SA.
         ("no-sa", port): traffic for a port without an active outbound SA, rate-limited.
-        ("tap-lost", lane, errno): the TAP vanished under a lane, which goes on with its sockets.
+        ("tap-lost", lane, errno, hub): the TAP of a hub vanished under a lane, which goes on with its sockets.
         ("path-answer", spi_in, octets): a probe of that many octets arrived at the peer, which says so.
         ("nat-moved", spi_in, ip, port): the newest authenticated packet came from another address; rate-limited, and
         told again every five seconds for as long as it is so.
         """
 
-    def attach_tap(self, lane: int, fd: int, mac: bytes, offloads: int = 0) -> None:
-        """Give a lane its TAP queue (IFF_TAP|IFF_NO_PI); `mac` is the interface's own address.
+    def attach_tap(self, lane: int, fd: int, mac: bytes, offloads: int = 0, hub: int = 0) -> None:
+        """Give a lane its queue of a hub's TAP (IFF_TAP|IFF_NO_PI); `mac` is the interface's own address.
 
         `offloads` are the TUN_F_* bits that TUNSETOFFLOAD took, with a header of 10 octets in front of each frame
         (IFF_VNET_HDR, TUNSETVNETHDRSZ); 0 means that there is no such header.
-        The descriptor is duplicated and set non-blocking. Only while the lane rests.
+        The descriptor is duplicated and set non-blocking. An earlier queue is closed when the lane has let go of it.
         """
 
     def attach_udp(
@@ -98,9 +100,10 @@ class DataPlane:
     def attach_raw(self, lane: int, fd: int, family: int) -> None:
         """Give a lane a raw socket of protocol 50. Only while the lane rests."""
 
-    def offloads(self, lane: int) -> dict[str, int | tuple[int, bool]]:
-        """What the kernel does for a lane: "tap" holds the TUN_F_* bits in use, 0 for none; "udp4", "udp6", "esp4" and
-        "esp6", where there is such a socket, (datagrams that may be sent as one train, whether trains are received).
+    def offloads(self, lane: int, hub: int = 0) -> dict[str, int | tuple[int, bool]]:
+        """What the kernel does for a lane: "tap" holds the TUN_F_* bits in use for a hub, 0 for none; "udp4", "udp6",
+        "esp4" and "esp6", where there is such a socket, (datagrams that may be sent as one train, whether trains are
+        received).
         """
 
     def pin(self, cpus: Sequence[int]) -> None:
@@ -142,8 +145,9 @@ class DataPlane:
         mss: int = 0,
         local_ts: Sequence[Selector] = (),
         remote_ts: Sequence[Selector] = (),
+        hub: int = 0,
     ) -> int:
-        """Make a hub port (one child lineage of one peer) and return its number, >= 1.
+        """Make a port of a hub (one child lineage of one peer) and return its number, >= 1, which is the only such one.
 
         An "ip" port needs `pseudo_mac`; its selectors say what may pass, and ARP/ND proxy answers for `remote_ts`
         except where that is every address. Ports that share a pseudo-MAC are one peer's; the newest is in use.
@@ -189,6 +193,21 @@ class DataPlane:
     def deactivate(self, spi_in: int) -> None:
         """Use a pair for what comes in only, as one that was replaced."""
 
+    def add_hub(self, *, stations: int = 4096) -> int:
+        """Make a hub and return its number, 1 to 4095. Give it its TAP then, a queue for each lane.
+
+        Its tables hold so many stations, and as many addresses, rounded up to a power of two; 256 to 32,768.
+        """
+
+    def remove_hub(self, hub: int) -> None:
+        """Take a hub away. Its descriptors are closed and its memory is freed when every lane has let go of it.
+
+        ValueError for hub 0, or when it still has ports.
+        """
+
+    def hubs(self) -> list[int]:
+        """The numbers of all hubs."""
+
     def set_hub(
         self,
         *,
@@ -198,8 +217,9 @@ class DataPlane:
         answer_oversized: bool = False,
         ordering: Literal["off", "drop", "hold"] = "off",
         static: Sequence[tuple[bytes, int]] = (),
+        hub: int = 0,
     ) -> None:
-        """Set the hub's behaviour: seconds until a learned MAC is forgotten, peers kept apart, proxies, fixed MACs.
+        """Set a hub's behaviour: seconds until a learned MAC is forgotten, peers kept apart, proxies, fixed MACs.
 
         Frames that are too long for a path go in fragments, or are answered with ICMP where their sender can be told.
         `ordering` of what comes in for Ethernet ports: as it comes; without what others have overtaken; or with such
@@ -207,17 +227,21 @@ class DataPlane:
         as a whole.
         """
 
-    def add_neighbour(self, ip: str, mac: bytes, port: int) -> None:
+    def add_neighbour(self, ip: str, mac: bytes, port: int, hub: int = 0) -> None:
         """Answer ARP or ND for `ip` with `mac`, which lives behind `port`. Replaces an older entry.
 
-        Port 0 is the TAP: this host answers for itself, so the hub only learns not to answer in its place.
+        The hub is that of the port. Port 0 is the TAP of `hub`: this host answers for itself, so the hub only learns
+        not to answer in its place.
         """
 
-    def remove_neighbour(self, ip: str) -> None:
-        """Forget the address; KeyError when it is not there."""
+    def remove_neighbour(self, ip: str, hub: int = 0) -> None:
+        """Forget the address in a hub; KeyError when it is not there."""
 
-    def macs(self) -> list[tuple[bytes, int, float]]:
-        """The hub's live table: (mac, port, seconds since last seen; 0.0 for a static entry)."""
+    def macs(self, hub: int = 0) -> list[tuple[bytes, int, float]]:
+        """A hub's live table: (mac, port, seconds since last seen; 0.0 for a static entry)."""
+
+    def hub_counters(self, hub: int, lane: int | None = None) -> dict[str, int]:
+        """What was counted between a hub's TAP and its ports, under the names of `counters`; of one lane, or of all."""
 
     def capture(self, octets: int, port: int | None = None) -> None:
         """Keep copies of the first `octets` of each frame that a tunnel carries, for `poll_frames`; 0 ends it.
@@ -235,7 +259,7 @@ class DataPlane:
         """How many frames the captures have missed so far, because nobody took the copies in time."""
 
     def counters(self) -> dict[str, int]:
-        """Every counter by name, summed over the lanes: totals, and "drop-" with each drop reason.
+        """Every counter by name, summed over the lanes and hubs: totals, and "drop-" with each drop reason.
 
         "drop-socket-full" is the kernel's own count of this moment.
         """

@@ -10,33 +10,31 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from posix.time cimport timespec
 
-from atomic cimport RELAXED, load64, store64
+from atomic cimport RELAXED, store64
 from linux_system cimport CLOCK_MONOTONIC, clock_gettime, read, write
 
 from rhp._fast.address cimport address_parse
+from rhp._fast.domain cimport Domain, mac_number
+from rhp._fast.entry cimport HUB_MAX_PORT
 from rhp._fast.events cimport ring_drain, ring_empty
 from rhp._fast.frame cimport FRAME_HEADER
 from rhp._fast.hub cimport *
 from rhp._fast.lane cimport DATAGRAM_MAX
 from rhp._fast.lanes cimport Lanes
-from rhp._fast.lineage cimport HubPort, SaPair, mac_number
+from rhp._fast.lineage cimport HubPort, SaPair
 from rhp._fast.mailbox cimport *
 from rhp._fast.mirror cimport MIRROR_EVERY_PORT, MIRROR_LONGEST
 from rhp._fast.neighbour cimport *
 from rhp._fast.packet cimport address_t
-from rhp._fast.reorder cimport ORDERING_DROP, ORDERING_HOLD, ORDERING_OFF
-from rhp._fast.sadb cimport PORT_IP, port_lane_t
+from rhp._fast.sadb cimport PORT_IP
 from rhp._fast.selector cimport selector_is_host, selector_t
-from rhp._fast.stats cimport stats_add
+from rhp._fast.stats cimport stats_add, stats_t
 
 from rhp._fast import params
 
 Encapsulation, PortKind, SaParams, Selector = params.Encapsulation, params.PortKind, params.SaParams, params.Selector
 
-# The number of the TAP's hub port.
-TAP_PORT = 0
-MAX_AGEING = 1 << 32                # Seconds.
-ORDERINGS = {"off": ORDERING_OFF, "drop": ORDERING_DROP, "hold": ORDERING_HOLD}
+TAP_PORT = 0                        # The number of the TAP's port in every hub.
 
 
 cdef uint64_t milliseconds() noexcept nogil:
@@ -47,18 +45,18 @@ cdef uint64_t milliseconds() noexcept nogil:
 
 @cython.no_gc
 cdef class DataPlane(Lanes):
-    """Lanes, hub and security associations; see dataplane.pyi for what each call does."""
+    """Lanes, hubs and security associations; see dataplane.pyi for what each call does."""
 
     cdef int _next_port
     cdef dict _ports                # number -> HubPort
     cdef dict _pairs                # spi_in -> SaPair
-    cdef dict _static               # MAC -> port of set_hub
-    cdef dict _fixed                # address of add_neighbour -> (MAC, port)
+    cdef int _next_hub
     cdef set _resting               # Numbers of ports in `_leaving`.
+    cdef set _resting_hubs          # And those of hubs.
 
     def __cinit__(self, lanes: int = 1, steering: str = "flow", spare: int = 0) -> None:
-        self._ports, self._pairs, self._static, self._fixed = {}, {}, {}, {}
-        self._resting = set()
+        self._ports, self._pairs = {}, {}
+        self._resting, self._resting_hubs = set(), set()
 
     def __dealloc__(self) -> None:
         # Before the ports and SAs go that running lanes look at.
@@ -78,13 +76,20 @@ cdef class DataPlane(Lanes):
     cdef void _collect(self) noexcept:
         """Let go of what no lane can know any more."""
         cdef HubPort port
+        cdef Domain domain
+        cdef int lane
         while self._leaving and self._gone(self._leaving[0][0]):
             leaving = self._leaving.pop(0)[1]
             if isinstance(leaving, HubPort):
                 # A lane may have learned something for the port after it was forgotten the first time.
                 port = leaving
-                self._forget(port.port.number)
+                port.domain.forget(port.port.number)
                 self._resting.discard(port.port.number)
+            elif isinstance(leaving, Domain):
+                domain = leaving
+                for lane in range(self.prepared):
+                    domain.count(lane, self._past + lane)
+                self._resting_hubs.discard(domain.number)
 
     cdef void _mail_port(self, int kind, HubPort port) noexcept:
         cdef message_t message
@@ -122,15 +127,13 @@ cdef class DataPlane(Lanes):
 
     def add_port(
         self, kind: str, *, pseudo_mac: bytes | None = None, isolate_group: int = 0, mss: int = 0,
-        local_ts: object = (), remote_ts: object = (),
+        local_ts: object = (), remote_ts: object = (), hub: int = 0,
     ) -> int:
+        cdef Domain domain = self._domain(hub)
         cdef HubPort port
-        self._check()
         self._collect()
-        port = HubPort(
-            self.prepared, self._free_number(), kind, pseudo_mac, isolate_group, mss, local_ts, remote_ts,
-        )
-        if port.port.kind == PORT_IP and self._is_taken(port.port.pseudo_mac):
+        port = HubPort(domain, self._free_number(), kind, pseudo_mac, isolate_group, mss, local_ts, remote_ts)
+        if port.port.kind == PORT_IP and domain.is_taken(port.port.pseudo_mac):
             raise ValueError("the pseudo-MAC is the TAP's or a static entry's")
         self._ports[port.port.number] = port
         self._mail_port(MAIL_ADD_PORT, port)
@@ -141,35 +144,21 @@ cdef class DataPlane(Lanes):
             raise
         return port.port.number
 
-    cdef bint _is_taken(self, uint64_t mac):
-        return mac == self._tap_mac or mac in self._static
-
     cdef int _publish(self, HubPort port) except -1:
         """The pseudo-MAC of an IP port lives there, and so do the single addresses of the remote side."""
+        cdef Domain domain = port.domain
         cdef selector_t* selector
         cdef int index
         if port.port.kind != PORT_IP:
             return 0
-        self._set_static(port.port.pseudo_mac, port.port.number)
+        domain.set_static(port.port.pseudo_mac, port.port.number)
         for index in range(port.port.remote.count):
             selector = port.port.remote.items + index
             if selector_is_host(selector):
-                self._set_neighbour(selector.start, port.port.pseudo_mac, port.port.number)
+                domain.set_neighbour(
+                    selector.start.high, selector.start.low, port.port.pseudo_mac, port.port.number,
+                )
         return 0
-
-    cdef int _set_static(self, uint64_t mac, int port) except -1:
-        if hub_set_static(self._hub, mac, port) < 0:
-            raise ValueError("the MAC table is full of static entries")
-        return 0
-
-    cdef int _set_neighbour(self, address_t address, uint64_t mac, int port) except -1:
-        if neighbour_set(self._neighbours, address, mac, port) < 0:
-            raise ValueError("the neighbour table is full of static entries")
-        return 0
-
-    cdef void _forget(self, int port) noexcept:
-        hub_forget_port(self._hub, port)
-        neighbours_forget_port(self._neighbours, port)
 
     cdef HubPort _port(self, object number):
         self._check()
@@ -187,13 +176,15 @@ cdef class DataPlane(Lanes):
         self._resting.add(port)
         self._mail_port(MAIL_REMOVE_PORT, leaving)
         self._leave(leaving)
-        self._forget(port)
-        self._static = {mac: number for mac, number in self._static.items() if number != port}
-        self._fixed = {ip: entry for ip, entry in self._fixed.items() if entry[1] != port}
+        leaving.domain.forget(port)
+        leaving.domain.forget_settings(port)
         # A peer that connected anew has two ports with one pseudo-MAC for a moment: what the newer one took over from
         # the older one goes back if it is the newer one that leaves.
         for other in self._ports.values():
-            if leaving.port.kind == PORT_IP and other.port.pseudo_mac == leaving.port.pseudo_mac:
+            if (
+                leaving.port.kind == PORT_IP and other.domain is leaving.domain
+                and other.port.pseudo_mac == leaving.port.pseudo_mac
+            ):
                 self._publish(other)
         self._collect()
 
@@ -275,60 +266,86 @@ cdef class DataPlane(Lanes):
         pair.active = False
         self._choose_outbound(pair.port)
 
-    # Hub.
+    # Hubs.
+
+    def add_hub(self, *, stations: int = 4096) -> int:
+        cdef Domain domain
+        self._check()
+        self._collect()
+        for _ in range(MAX_HUBS):
+            self._next_hub = self._next_hub % (MAX_HUBS - 1) + 1
+            if self._next_hub not in self._hubs and self._next_hub not in self._resting_hubs:
+                break
+        else:
+            raise ValueError("every hub is taken")
+        domain = Domain(self.prepared, self._next_hub, stations)
+        self._hubs[domain.number] = domain
+        self._mail_hub(MAIL_ADD_HUB, domain)
+        return domain.number
+
+    def remove_hub(self, hub: int) -> None:
+        cdef Domain domain = self._domain(hub)
+        if hub == 0 or any(port.domain is domain for port in self._ports.values()):
+            raise ValueError(f"hub {hub} still has ports" if hub else "hub 0 is always there")
+        del self._hubs[hub]
+        self._resting_hubs.add(hub)
+        self._mail_hub(MAIL_REMOVE_HUB, domain)
+        self._leave(domain)
+        self._collect()
+
+    def hubs(self) -> list[int]:
+        self._check()
+        return sorted(self._hubs)
 
     def set_hub(
         self, *, mac_ageing: int = 600, isolate: bool = False, arp_proxy: bool = True, answer_oversized: bool = False,
-        ordering: str = "off", static: object = (),
+        ordering: str = "off", static: object = (), hub: int = 0,
     ) -> None:
+        cdef Domain domain = self._domain(hub)
         cdef HubPort port
         wanted = {}
-        self._check()
-        if ordering not in ORDERINGS:
-            raise ValueError(f"there is no ordering {ordering}")
-        if not 0 < mac_ageing < MAX_AGEING:
-            raise ValueError(f"an ageing time of {mac_ageing} s is out of range")
         for mac, number in static:
-            if number != TAP_PORT and number not in self._ports:
-                raise KeyError(f"there is no hub port {number}")
+            if number != TAP_PORT and self._port(number).domain is not domain:
+                raise KeyError(f"there is no hub port {number} in hub {hub}")
             wanted[mac_number(mac)] = number
         for port in self._ports.values():
-            if port.port.kind == PORT_IP and port.port.pseudo_mac in wanted:
+            if port.port.kind == PORT_IP and port.domain is domain and port.port.pseudo_mac in wanted:
                 raise ValueError("a static MAC is a peer's pseudo-MAC")
-        if self._tap_mac in wanted:
-            raise ValueError("a static MAC is the TAP's")
-        for mac in self._static.keys() - wanted.keys():
-            hub_remove_static(self._hub, mac)
-        for mac, number in wanted.items():
-            self._set_static(mac, number)
-        self._static = wanted
-        store64(&self._hub.ageing, <uint64_t>mac_ageing * 1000, RELAXED)
-        store64(&self._hub.isolate, isolate, RELAXED)
-        store64(&self._hub.proxy, arp_proxy, RELAXED)
-        store64(&self._hub.answer, answer_oversized, RELAXED)
-        store64(&self._hub.ordering, ORDERINGS[ordering], RELAXED)
+        domain.configure(mac_ageing, isolate, arp_proxy, answer_oversized, ordering, wanted)
 
-    def add_neighbour(self, ip: str, mac: bytes, port: int) -> None:
+    def add_neighbour(self, ip: str, mac: bytes, port: int, hub: int = 0) -> None:
+        cdef Domain domain = self._domain(hub)
         cdef address_t address
         cdef uint64_t number = mac_number(mac)
         address_parse(ip, &address)
         if port != TAP_PORT:
-            self._port(port)
-        self._check()
-        self._set_neighbour(address, number, port)
-        self._fixed[(address.high, address.low)] = (number, port)
+            domain = self._port(port).domain
+        domain.set_neighbour(address.high, address.low, number, port)
+        domain.fixed[(address.high, address.low)] = (number, port)
 
-    def remove_neighbour(self, ip: str) -> None:
+    def remove_neighbour(self, ip: str, hub: int = 0) -> None:
+        cdef Domain domain = self._domain(hub)
         cdef address_t address
-        self._check()
         address_parse(ip, &address)
-        if self._fixed.pop((address.high, address.low), None) is None:
+        if domain.fixed.pop((address.high, address.low), None) is None:
             raise KeyError(f"{ip} is no neighbour")
-        neighbour_remove(self._neighbours, address)
+        neighbour_remove(domain.hub.neighbours, address)
 
-    def macs(self) -> list[tuple[bytes, int, float]]:
-        self._check()
-        return hub_list(self._hub, milliseconds())
+    def macs(self, hub: int = 0) -> list[tuple[bytes, int, float]]:
+        return hub_list(self._domain(hub).hub, milliseconds())
+
+    def hub_counters(self, hub: int, lane: int | None = None) -> dict[str, int]:
+        cdef Domain domain = self._domain(hub)
+        cdef stats_t total
+        cdef int index
+        values = {}
+        if lane is not None:
+            self._check_lane(lane)
+        memset(&total, 0, sizeof(total))
+        for index in range(self.lanes) if lane is None else (lane,):
+            domain.count(index, &total)
+        stats_add(&total, values)
+        return values
 
     # Events and counters.
 
@@ -378,36 +395,30 @@ cdef class DataPlane(Lanes):
         return sum([load64(&self._lane[index].mirror.lost, RELAXED) for index in range(self.prepared)])
 
     def counters(self) -> dict[str, int]:
+        cdef stats_t total
         cdef int index
         values = {}
         self._check()
+        memset(&total, 0, sizeof(total))
         for index in range(self.lanes):
-            self._count_missed(index)
-            stats_add(&self._lane[index].stats, values)
+            self._count(index, &total)
+        stats_add(&total, values)
         return values
 
     def lane_counters(self, lane: int) -> dict[str, int]:
+        cdef stats_t total
         values = {}
         self._check_lane(lane)
-        self._count_missed(lane)
-        stats_add(&self._lane[lane].stats, values)
+        memset(&total, 0, sizeof(total))
+        self._count(lane, &total)
+        stats_add(&total, values)
         return values
 
     def sa_counters(self, spi_in: int) -> dict[str, int]:
         return self._pair(spi_in).counters()
 
     def port_counters(self, port: int, lane: int | None = None) -> dict[str, int]:
-        cdef port_lane_t* view
         cdef HubPort found = self._port(port)
-        cdef int index
-        values = dict.fromkeys(("packets_in", "bytes_in", "packets_out", "bytes_out", "drops"), 0)
         if lane is not None:
             self._check_lane(lane)
-        for index in range(self.lanes) if lane is None else (lane,):
-            view = found.port.lanes + index
-            values["packets_in"] += load64(&view.packets_in, RELAXED)
-            values["bytes_in"] += load64(&view.bytes_in, RELAXED)
-            values["packets_out"] += load64(&view.packets_out, RELAXED)
-            values["bytes_out"] += load64(&view.bytes_out, RELAXED)
-            values["drops"] += load64(&view.drops, RELAXED)
-        return values
+        return found.counters(range(self.lanes) if lane is None else (lane,))

@@ -32,6 +32,7 @@ ctypedef struct event_t:
     uint32_t kind
     uint32_t number                 # SPI, port or lane.
     uint32_t detail                 # errno; EVENT_SA_LIMIT: 1 = over; EVENT_PATH_ANSWER, EVENT_FRAME: whole octets.
+    uint32_t hub                    # For EVENT_TAP_LOST.
     endpoint_t remote
     endpoint_t local
     uint64_t time                   # CLOCK_MONOTONIC in nanoseconds; of EVENT_FRAME.
@@ -50,6 +51,10 @@ cdef void ring_clear(ring_t* ring) noexcept nogil
 # False when fewer than `reserve` octets would be left. `event.size` is filled here; `data` may be NULL when
 # `event.length` is 0.
 cdef bint ring_put(ring_t* ring, event_t* event, const uint8_t* data, uint64_t reserve) noexcept nogil
+# Has the next `ring_signal` wake the control thread although nothing was put: it waits to let go of a descriptor.
+cdef inline void ring_nudge(ring_t* ring) noexcept nogil:
+    ring.pending = True
+
 # Wakes the control thread when something was put since the last call. Once a batch.
 cdef void ring_signal(ring_t* ring) noexcept nogil
 # Moves up to `limit` events to `found` as tuples and returns how many. Needs the GIL.

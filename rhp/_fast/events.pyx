@@ -75,7 +75,7 @@ cdef object event_tuple(const event_t* event):
     if event.kind == EVENT_NO_SA:
         return "no-sa", event.number
     if event.kind == EVENT_TAP_LOST:
-        return "tap-lost", event.number, event.detail
+        return "tap-lost", event.number, event.detail, event.hub
     if event.kind == EVENT_NAT_MOVED:
         return "nat-moved", event.number, endpoint_text(&event.remote), event.remote.port
     if event.kind == EVENT_PATH_ANSWER:

@@ -1,19 +1,25 @@
-"""The hub's MAC table: shared by all lanes, without a lock.
+"""A virtual hub: what all lanes share of it, its settings and its MAC table, without a lock.
 
-Open addressing with a bounded probe. An entry is one atomic word, 48 bits of MAC, one bit "static" and 15 bits of port,
-beside the time it was last seen. A word changes by compare-and-swap only, so a static entry is never overwritten by
-a lane that learns; a station that moved changes the port inside its word. Removed entries leave holes that a lookup
-walks over, which is why the probe is bounded and never stops early. Losing a race costs one flooded frame.
+A node has hub 0 and as many more as it is told to have. Each has tables of its own, so no hub can fill another's, and
+a station or an address is looked up among those of its own hub only.
+
+The MAC table: open addressing with a bounded probe. An entry is one atomic word, 48 bits of MAC, one bit "static" and
+15 bits of port, beside the time it was last seen. A word changes by compare-and-swap only, so a static entry is never
+overwritten by a lane that learns; a station that moved changes the port inside its word. Removed entries leave holes
+that a lookup walks over, which is why the probe is bounded and never stops early. Losing a race costs one flooded
+frame.
 Times are CLOCK_MONOTONIC in milliseconds; an age is only written when it is a second old, to keep the line shared.
 """
 
 from libc.stdint cimport uint64_t
 
+from rhp._fast.neighbour cimport neighbours_t
+
 cdef enum:
-    HUB_SLOTS = 32768
+    MAX_HUBS = 4096
+    HUB_SLOTS = 32768               # Of hub 0, and the most.
+    HUB_SLOTS_LEAST = 256
     HUB_PROBE = 16
-    HUB_STATIC = 0x8000
-    HUB_MAX_PORT = 0x7fff
     HUB_UNKNOWN = -1
 
 cdef enum learn_t:
@@ -29,16 +35,21 @@ ctypedef struct hub_entry_t:
     uint64_t seen
 
 ctypedef struct hub_t:
+    uint64_t mask                   # Of an index of `entries`: their number is a power of two.
     uint64_t seed                   # Secret, so that nobody can aim at one probe.
-    uint64_t ageing                 # Milliseconds. This and the next four are settings, read with relaxed loads.
+    uint64_t ageing                 # Milliseconds. This and the next five are settings, read with relaxed loads.
     uint64_t isolate                # Peers see the TAP only.
     uint64_t proxy                  # Answer ARP and ND.
     uint64_t answer                 # Answer frames that are too long for a path, where their sender can be told.
     uint64_t ordering               # ordering_t, of what comes in for Ethernet ports.
-    hub_entry_t* entries            # HUB_SLOTS + HUB_PROBE, so that a probe need not wrap.
+    uint64_t tap_mac                # 0: the TAP has none yet.
+    hub_entry_t* entries            # HUB_PROBE more than there are slots, so that a probe need not wrap.
+    neighbours_t* neighbours
+    int number
+    void* lanes                     # Each lane's own view: hub_lane_t of rhp._fast.hub_lane.
 
-# NULL without memory or randomness.
-cdef hub_t* hub_new() noexcept nogil
+# A table of `slots` entries, a power of two. NULL without memory or randomness.
+cdef hub_t* hub_new(int slots) noexcept nogil
 cdef void hub_free(hub_t* hub) noexcept nogil
 # The port behind which `mac` lives, or HUB_UNKNOWN.
 cdef int hub_lookup(const hub_t* hub, uint64_t mac, uint64_t now) noexcept nogil

@@ -1,9 +1,11 @@
-"""The hub's MAC table."""
+"""A virtual hub: what all lanes share of it."""
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
 
+from rhp._fast.entry cimport HUB_MAX_PORT, HUB_STATIC
 from rhp._fast.frame cimport mac_is_group
+from rhp._fast.neighbour cimport neighbours_free, neighbours_new
 from atomic cimport ACQUIRE, RELAXED, SEQ_CST, cas64, load64, store64
 from linux_system cimport getrandom
 
@@ -12,12 +14,14 @@ cdef enum:
     PORT_MASK = 0xffff
 
 
-cdef hub_t* hub_new() noexcept nogil:
+cdef hub_t* hub_new(int slots) noexcept nogil:
     cdef hub_t* hub = <hub_t*>calloc(1, sizeof(hub_t))
     if hub == NULL:
         return NULL
-    hub.entries = <hub_entry_t*>calloc(HUB_SLOTS + HUB_PROBE, sizeof(hub_entry_t))
-    if hub.entries == NULL or getrandom(&hub.seed, sizeof(hub.seed), 0) != sizeof(hub.seed):
+    hub.mask = slots - 1
+    hub.entries = <hub_entry_t*>calloc(slots + HUB_PROBE, sizeof(hub_entry_t))
+    hub.neighbours = neighbours_new(slots)
+    if hub.entries == NULL or hub.neighbours == NULL or getrandom(&hub.seed, sizeof(hub.seed), 0) != sizeof(hub.seed):
         hub_free(hub)
         return NULL
     hub.ageing = 600 * 1000
@@ -28,6 +32,7 @@ cdef hub_t* hub_new() noexcept nogil:
 cdef void hub_free(hub_t* hub) noexcept nogil:
     if hub != NULL:
         free(hub.entries)
+        neighbours_free(hub.neighbours)
         free(hub)
 
 
@@ -35,7 +40,7 @@ cdef hub_entry_t* window(const hub_t* hub, uint64_t mac) noexcept nogil:
     """The first of the HUB_PROBE entries where `mac` may stand."""
     cdef uint64_t mixed = (mac ^ hub.seed) * 0x9e3779b97f4a7c15ULL
     mixed = (mixed ^ (mixed >> 29)) * 0xbf58476d1ce4e5b9ULL
-    return hub.entries + (mixed >> 32) % HUB_SLOTS
+    return hub.entries + ((mixed >> 32) & hub.mask)
 
 
 cdef bint expired(const hub_t* hub, const hub_entry_t* entry, uint64_t word, uint64_t now) noexcept nogil:
@@ -164,8 +169,8 @@ cdef void hub_remove_static(hub_t* hub, uint64_t mac) noexcept nogil:
 
 cdef void hub_forget_port(hub_t* hub, int port) noexcept nogil:
     cdef uint64_t word
-    cdef int index
-    for index in range(HUB_SLOTS + HUB_PROBE):
+    cdef uint64_t index
+    for index in range(hub.mask + 1 + HUB_PROBE):
         word = load64(&hub.entries[index].word, ACQUIRE)
         if word != 0 and <int>(word & HUB_MAX_PORT) == port:
             clear_if(hub.entries + index, word)
@@ -174,9 +179,9 @@ cdef void hub_forget_port(hub_t* hub, int port) noexcept nogil:
 cdef list hub_list(const hub_t* hub, uint64_t now):
     cdef uint64_t word
     cdef uint64_t seen
-    cdef int index
+    cdef uint64_t index
     found = []
-    for index in range(HUB_SLOTS + HUB_PROBE):
+    for index in range(hub.mask + 1 + HUB_PROBE):
         word = load64(&hub.entries[index].word, RELAXED)
         if word == 0 or expired(hub, hub.entries + index, word, now):
             continue
@@ -192,7 +197,7 @@ cdef class MacTable:
     cdef hub_t* hub
 
     def __cinit__(self, ageing: int = 600_000) -> None:
-        self.hub = hub_new()
+        self.hub = hub_new(HUB_SLOTS)
         if self.hub == NULL:
             raise MemoryError
         self.hub.ageing = ageing

@@ -179,7 +179,7 @@ cdef void ship(lane_t* lane, sa_lane_t* view, parcel_t* parcel) noexcept nogil:
     """On to the hub. What stands in a tunnel is looked at again, because it may have grown to a super-frame."""
     cdef packet_t packet
     if not view.sa.tunnel:
-        forward_frame(lane, view.port, parcel)
+        forward_frame(lane, lane.hubs[view.port.hub], view.port, parcel)
     elif packet_parse(parcel.data, parcel.len, &packet) == 0:
         forward_packet(lane, view.port, parcel, &packet)
 
@@ -194,7 +194,8 @@ cdef void ship_merged(lane_t* lane) noexcept nogil:
 cdef void collect(lane_t* lane, sa_lane_t* view, uint8_t* data, uint32_t len, uint16_t network) noexcept nogil:
     """A frame, or the IP packet of a tunnel, that stands where `merge_place` said: merge it, or send it on."""
     cdef parcel_t parcel
-    cdef bint udp = lane.offloads & OFFLOAD_USO4
+    cdef int offloads = lane.hubs[view.port.hub].offloads
+    cdef bint udp = offloads & OFFLOAD_USO4
     if lane.merge.parcel.data != NULL:
         if merge_append(&lane.merge, len, network, udp):
             bump(&lane.stats.totals[<int>TOTAL_MERGED], 1)
@@ -202,7 +203,7 @@ cdef void collect(lane_t* lane, sa_lane_t* view, uint8_t* data, uint32_t len, ui
         merge_part(&lane.merge)
         ship_merged(lane)
         merge_join(&lane.merge)
-    if lane.offloads & OFFLOAD_TSO4 and merge_begin(&lane.merge, len, network, udp):
+    if offloads & OFFLOAD_TSO4 and merge_begin(&lane.merge, len, network, udp):
         lane.merge_view = view
         return
     parcel_plain(&parcel, data, len)
@@ -365,7 +366,7 @@ cdef void take_esp(lane_t* lane, int which, int index, const uint8_t* data, size
     if view.sa.limited and not has_lifetime(lane, view):
         drop(lane, view, DROP_LIFETIME_OVER)
         return
-    ordering = ORDERING_OFF if view.sa.tunnel else load64(&lane.hub.ordering, RELAXED)
+    ordering = ORDERING_OFF if view.sa.tunnel else load64(&lane.hubs[view.port.hub].hub.ordering, RELAXED)
     if ordering == ORDERING_HOLD and reorder_full(&lane.reorder):
         deliver_held(lane, reorder_most(&lane.reorder))
     inner = make_place(lane, view)

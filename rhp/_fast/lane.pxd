@@ -2,7 +2,7 @@
 
 It never holds the GIL, takes no lock and allocates nothing per packet. One turn of its loop:
     wait (epoll) -> for each socket: trains -> mailbox -> IKE and keep-alives -> ESP -> merge -> hub -> TAP or peer
-                 -> TAP: a batch -> mailbox -> control frames -> bulk -> hub -> cut, seal -> one sendmmsg a socket
+                 -> for each hub's TAP: a batch -> mailbox -> control frames -> bulk -> hub -> cut, seal -> one sendmmsg
                  -> wake the control thread if there are events
 A batch is bounded in octets as well as in frames, so that what was read is still in the cache when it is sent.
 The mailbox is read after a batch was received and before it is looked at, so that a packet sent in answer to something
@@ -16,15 +16,12 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from linux_socket cimport mmsghdr, sockaddr_in6
 from linux_system cimport iovec, pthread_t
 
-from rhp._fast.early cimport early_t
 from rhp._fast.events cimport ring_t
-from rhp._fast.hub cimport hub_t
+from rhp._fast.hub_lane cimport hub_lane_t
 from rhp._fast.mailbox cimport mailbox_t
 from rhp._fast.merge cimport merge_t
 from rhp._fast.mirror cimport mirror_t
-from rhp._fast.neighbour cimport neighbours_t
-from rhp._fast.rate cimport budget_t, rate_t
-from rhp._fast.routes cimport routes_t
+from rhp._fast.rate cimport rate_t
 from rhp._fast.reorder cimport reorder_t
 from rhp._fast.sadb cimport port_lane_t, sa_lane_t
 from rhp._fast.stats cimport stats_t
@@ -45,6 +42,9 @@ cdef enum:
     RAW_SOCKETS = 2                 # The index of the first raw one.
     SPI_BUCKETS = 65536
     MAX_PORTS = 0x8000
+    # What epoll reports, in the low half of its word: the index of a socket, or one of these.
+    EVENT_WAKE = SOCKETS
+    EVENT_TAP = SOCKETS + 1         # And behind it the number of a hub, whose turn stands in the high half.
 
 # What the TAP of a lane does for it: the TUN_F_* bits of TUNSETOFFLOAD. None: no header in front of its frames.
 cdef enum offload_t:
@@ -92,32 +92,22 @@ ctypedef struct lane_t:
     int index
     int lanes
     int cpu                         # The only one that it runs on; -1: any.
-    hub_t* hub
-    neighbours_t* neighbours
     # Descriptors.
     int wake                        # eventfd: mail, or the order to stop.
-    int epoll
-    int tap_fd                      # Owned; -1: none.
-    int tap                         # The same while it is of use; -1: none, or lost.
-    int offloads                    # offload_t of the TAP; 0: frames without a header.
-    uint64_t tap_mac
+    int epoll                       # -1 while the lane rests.
     queue_t queues[SOCKETS]
     # Buffers.
     inbox_t inbox
-    uint8_t* frames                 # BATCH slots of the TAP.
+    uint8_t* frames                 # BATCH slots of the TAPs.
     uint8_t* opened                 # Where inner packets are opened and put together.
     merge_t merge
     sa_lane_t* merge_view           # Whose packets `merge` holds; only within a batch.
     uint8_t* held                   # REORDER_SLOTS slots: packets that wait for those they have overtaken.
     reorder_t reorder
     uint8_t* answer                 # One small slot: ARP and ND answers.
-    # The lane's view of ports and SAs.
+    # The lane's view of hubs, ports and SAs.
+    hub_lane_t** hubs               # By number.
     port_lane_t** ports             # By number.
-    port_lane_t** ethernet          # Dense, for flooding.
-    routes_t* routes                # IP ports by the ranges they own.
-    budget_t floods                 # Copies of the TAP's frames that may still be made.
-    int ethernet_count
-    int ip_count
     sa_lane_t** spis                # Chains by SPI.
     sa_lane_t* taken                # SAs that hold unused sequence numbers.
     unsigned int expected           # Frames of this batch that may still be sealed.
@@ -125,8 +115,7 @@ ctypedef struct lane_t:
     uint64_t now                    # Nanoseconds of CLOCK_MONOTONIC.
     uint64_t now_ms
     rate_t unknown_spis
-    rate_t answers                  # To frames that were too long.
-    early_t early                   # What the host asked while there was no peer.
+    hub_lane_t* due                 # Hubs to which somebody came whom the host may have asked for.
     # Talk with the control thread.
     mailbox_t mailbox
     ring_t ring

@@ -1,7 +1,7 @@
 """A lane: one native thread that carries packets from its TAP queue to its sockets and back."""
 
 from libc.errno cimport errno
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.stdio cimport snprintf
 from libc.string cimport memset
 from posix.time cimport timespec
@@ -11,9 +11,11 @@ from linux_system cimport *
 
 from rhp._fast.drops cimport DROP_HELD_RETIRED
 from rhp._fast.early cimport early_keep, early_take
-from rhp._fast.events cimport ring_signal
+from rhp._fast.events cimport ring_nudge, ring_signal
 from rhp._fast.forward cimport forward_frame
 from rhp._fast.frame cimport frame_is_control, frame_parse, frame_t
+from rhp._fast.hub cimport MAX_HUBS, hub_t
+from rhp._fast.hub_lane cimport hub_lane_t, hub_view
 from rhp._fast.inbound cimport inbound_finish, inbound_overdue, inbound_process, spi_insert, spi_remove
 from rhp._fast.mailbox cimport *
 from rhp._fast.outer cimport inbox_receive, inbox_reset
@@ -24,13 +26,10 @@ from rhp._fast.routes cimport route_insert, route_remove
 from rhp._fast.sadb cimport *
 from rhp._fast.seal cimport seal_finish
 from rhp._fast.stats cimport TOTAL_WAKEUPS, bump
-from rhp._fast.tap cimport tap_read
+from rhp._fast.tap cimport tap_read, tap_unwatch, tap_use, tap_watch
 
 cdef enum:
-    # What epoll reports: the index of a socket, or one of these.
-    EVENT_TAP = SOCKETS
-    EVENT_WAKE = SOCKETS + 1
-    EPOLL_EVENTS = SOCKETS + 2
+    EPOLL_EVENTS = 32               # Of one turn.
     THREAD_NAME = 16
     TRAINS = 4                      # From one socket, before others have their turn.
     NS_PER_MS = 1000000
@@ -38,38 +37,70 @@ cdef enum:
 
 # Mail.
 
-cdef void join_list(port_lane_t** items, int* count, port_lane_t* port) noexcept nogil:
-    port.place = count[0]
-    items[count[0]] = port
-    count[0] += 1
+cdef void join_ring(lane_t* lane, hub_lane_t* hub, port_lane_t* port) noexcept nogil:
+    """The ports of a hub among which frames are flooded."""
+    cdef port_lane_t* last
+    if hub.first == 0:
+        hub.first = port.next = port.previous = <uint16_t>port.port.number
+    else:
+        last = lane.ports[lane.ports[hub.first].previous]
+        port.next = <uint16_t>hub.first
+        port.previous = <uint16_t>last.port.number
+        lane.ports[hub.first].previous = last.next = <uint16_t>port.port.number
+    hub.ethernet_count += 1
 
 
-cdef void leave_list(port_lane_t** items, int* count, port_lane_t* port) noexcept nogil:
-    count[0] -= 1
-    items[port.place] = items[count[0]]
-    items[port.place].place = port.place
+cdef void leave_ring(lane_t* lane, hub_lane_t* hub, port_lane_t* port) noexcept nogil:
+    lane.ports[port.previous].next = port.next
+    lane.ports[port.next].previous = port.previous
+    hub.ethernet_count -= 1
+    if hub.ethernet_count == 0:
+        hub.first = 0
+    elif hub.first == port.port.number:
+        hub.first = port.next
 
 
 cdef void add_port(lane_t* lane, port_lane_t* port) noexcept nogil:
+    cdef hub_lane_t* hub = lane.hubs[port.hub]
     cdef int index
     lane.ports[port.port.number] = port
     if port.port.kind == PORT_ETHERNET:
-        join_list(lane.ethernet, &lane.ethernet_count, port)
+        join_ring(lane, hub, port)
         return
-    lane.ip_count += 1
+    hub.ip_count += 1
     for index in range(port.port.prefixes):
-        route_insert(lane.routes, port.routes + index)
+        route_insert(hub.routes, port.routes + index)
 
 
 cdef void remove_port(lane_t* lane, port_lane_t* port) noexcept nogil:
+    cdef hub_lane_t* hub = lane.hubs[port.hub]
     cdef int index
-    lane.ports[port.port.number] = NULL
     if port.port.kind == PORT_ETHERNET:
-        leave_list(lane.ethernet, &lane.ethernet_count, port)
-        return
-    lane.ip_count -= 1
-    for index in range(port.port.prefixes):
-        route_remove(lane.routes, port.routes + index)
+        leave_ring(lane, hub, port)
+    else:
+        hub.ip_count -= 1
+        for index in range(port.port.prefixes):
+            route_remove(hub.routes, port.routes + index)
+    lane.ports[port.port.number] = NULL
+
+
+cdef void come_to(lane_t* lane, hub_lane_t* hub) noexcept nogil:
+    """Somebody came whom the host may have asked for."""
+    if not hub.early.due:
+        hub.early.due = True
+        hub.due = lane.due
+        lane.due = hub
+
+
+cdef void remove_hub(lane_t* lane, hub_lane_t* hub) noexcept nogil:
+    cdef hub_lane_t** place = &lane.due
+    tap_unwatch(lane, hub)
+    hub.tap = -1
+    while place[0] != NULL and place[0] != hub:
+        place = &place[0].due
+    if place[0] == hub:
+        place[0] = hub.due
+    lane.hubs[hub.hub.number] = NULL
 
 
 cdef void install(lane_t* lane, sa_lane_t* view, const message_t* message) noexcept nogil:
@@ -97,6 +128,9 @@ cdef void try_trains_again(port_lane_t* port) noexcept nogil:
 cdef void read_message(lane_t* lane, const message_t* message) noexcept nogil:
     cdef sa_lane_t* view = NULL
     cdef port_lane_t* port = NULL
+    cdef hub_lane_t* hub = NULL
+    if message.hub != NULL:
+        hub = hub_view(<const hub_t*>message.hub, lane.index)
     if message.sa != NULL:
         view = &(<sa_t*>message.sa).lanes[lane.index]
     if message.port != NULL:
@@ -113,11 +147,19 @@ cdef void read_message(lane_t* lane, const message_t* message) noexcept nogil:
         sa_set_path(view, message)
     elif message.kind == MAIL_OUTBOUND:
         port.outbound = view
-        lane.early.due = True
+        come_to(lane, lane.hubs[port.hub])
     elif message.kind == MAIL_PROBE:
         try_trains_again(view.port)
         if view.sa.spi_in % lane.lanes == <uint32_t>lane.index:
             path_probe(lane, view, message.octets)
+    elif message.kind == MAIL_ADD_HUB:
+        lane.hubs[hub.hub.number] = hub
+    elif message.kind == MAIL_REMOVE_HUB:
+        remove_hub(lane, hub)
+        ring_nudge(&lane.ring)
+    elif message.kind == MAIL_TAP:
+        tap_use(lane, hub, message.fd, message.offloads, message.turn)
+        ring_nudge(&lane.ring)
 
 
 cdef void lane_read_mail(lane_t* lane) noexcept nogil:
@@ -177,38 +219,46 @@ cdef bint goes_first(const parcel_t* parcel) noexcept nogil:
     )
 
 
-cdef void serve_tap(lane_t* lane, uint32_t polled) noexcept nogil:
+cdef void serve_tap(lane_t* lane, uint32_t number, uint32_t turn, uint32_t polled) noexcept nogil:
+    cdef hub_lane_t* hub = lane.hubs[number]
     cdef parcel_t parcels[BATCH]
     cdef int bulk[BATCH]
     cdef int waiting = 0
     cdef int count
     cdef int index
-    if lane.tap < 0:
+    # Mail that came since epoll spoke may have taken the queue away.
+    if hub == NULL or hub.tap < 0 or hub.turn != turn:
         return
-    count = tap_read(lane, parcels, polled)
+    count = tap_read(lane, hub, parcels, polled)
     lane_read_mail(lane)
+    if lane.hubs[number] != hub:
+        return
     for index in range(count):
         if goes_first(parcels + index):
-            if lane.ethernet_count == 0 and lane.ip_count == 0:
-                early_keep(&lane.early, parcels + index, lane.now_ms)
+            if hub.ethernet_count == 0 and hub.ip_count == 0:
+                early_keep(&hub.early, parcels + index, lane.now_ms)
             lane.expected = count - index + waiting
-            forward_frame(lane, NULL, parcels + index)
+            forward_frame(lane, hub, NULL, parcels + index)
         else:
             bulk[waiting] = index
             waiting += 1
     for index in range(waiting):
         lane.expected = waiting - index
-        forward_frame(lane, NULL, parcels + bulk[index])
+        forward_frame(lane, hub, NULL, parcels + bulk[index])
     seal_finish(lane)
 
 
 cdef void serve_early(lane_t* lane) noexcept nogil:
     """Somebody came: what the host has asked in vain, it asks now."""
+    cdef hub_lane_t* hub = lane.due
     cdef parcel_t parcel
-    lane.early.due = False
-    while early_take(&lane.early, lane.now_ms, &parcel):
-        lane.expected = 1
-        forward_frame(lane, NULL, &parcel)
+    while hub != NULL:
+        hub.early.due = False
+        while early_take(&hub.early, lane.now_ms, &parcel):
+            lane.expected = 1
+            forward_frame(lane, hub, NULL, &parcel)
+        hub = hub.due
+    lane.due = NULL
     seal_finish(lane)
 
 
@@ -238,14 +288,14 @@ cdef void* lane_run(void* argument) noexcept nogil:
         look_at_clock(lane)
         lane_read_mail(lane)
         for index in range(count):
-            what = events[index].data.u32
+            what = <uint32_t>events[index].data.u64
             if what < SOCKETS:
                 serve_socket(lane, what)
-            elif what == EVENT_TAP:
-                serve_tap(lane, events[index].events)
+            elif what >= EVENT_TAP:
+                serve_tap(lane, what - EVENT_TAP, <uint32_t>(events[index].data.u64 >> 32), events[index].events)
             else:
                 clear_wake(lane)
-        if lane.early.due:
+        if lane.due != NULL:
             serve_early(lane)
         if lane.reorder.used:
             serve_held(lane)
@@ -260,7 +310,7 @@ cdef int watch(lane_t* lane, int fd, uint32_t what) noexcept nogil:
     cdef epoll_event event
     memset(&event, 0, sizeof(event))
     event.events = EPOLLIN
-    event.data.u32 = what
+    event.data.u64 = what
     return 0 if fd < 0 or epoll_ctl(lane.epoll, EPOLL_CTL_ADD, fd, &event) == 0 else errno
 
 
@@ -275,7 +325,10 @@ cdef int make_epoll(lane_t* lane) noexcept nogil:
     for which in range(SOCKETS):
         if error == 0:
             error = watch(lane, lane.queues[which].fd, which)
-    return error if error else watch(lane, lane.tap, EVENT_TAP)
+    for which in range(MAX_HUBS):
+        if error == 0 and lane.hubs[which] != NULL:
+            error = tap_watch(lane, lane.hubs[which])
+    return error
 
 
 cdef void close_epoll(lane_t* lane) noexcept nogil:

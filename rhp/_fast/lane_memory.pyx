@@ -8,12 +8,13 @@ from linux_socket cimport mmsghdr, sockaddr_in6
 from linux_system cimport *
 
 from rhp._fast.events cimport ring_clear, ring_init
+from rhp._fast.hub cimport MAX_HUBS
+from rhp._fast.hub_lane cimport hub_lane_t
 from rhp._fast.lane cimport *
 from rhp._fast.mailbox cimport mailbox_clear, mailbox_init
 from rhp._fast.merge cimport MERGE_ROOM, merge_init
 from rhp._fast.outer cimport inbox_reset, queue_probe
 from rhp._fast.reorder cimport REORDER_SLOTS, reorder_init
-from rhp._fast.routes cimport routes_free, routes_new
 from rhp._fast.sadb cimport CACHE_LINE, port_lane_t, sa_lane_t
 
 
@@ -71,13 +72,12 @@ cdef int make_memory(lane_t* lane, int event_fd) noexcept nogil:
     lane.opened = map_pages(OPENED_ROOM)
     lane.held = map_slots(REORDER_SLOTS)
     lane.answer = map_slots(1)
+    lane.hubs = <hub_lane_t**>calloc(MAX_HUBS, sizeof(void*))
     lane.ports = <port_lane_t**>calloc(MAX_PORTS, sizeof(void*))
-    lane.ethernet = <port_lane_t**>calloc(MAX_PORTS, sizeof(void*))
-    lane.routes = routes_new()
     lane.spis = <sa_lane_t**>calloc(SPI_BUCKETS, sizeof(void*))
     if lane.frames == NULL or lane.opened == NULL or lane.held == NULL or lane.answer == NULL:
         return -1
-    if lane.ports == NULL or lane.ethernet == NULL or lane.routes == NULL or lane.spis == NULL:
+    if lane.hubs == NULL or lane.ports == NULL or lane.spis == NULL:
         return -1
     merge_init(&lane.merge, lane.opened + HEAD_ROOM)
     reorder_init(&lane.reorder, lane.held, SLOT_STRIDE)
@@ -85,7 +85,7 @@ cdef int make_memory(lane_t* lane, int event_fd) noexcept nogil:
     return 0 if lane.wake >= 0 else -1
 
 
-cdef lane_t* lane_new(int index, int lanes, hub_t* hub, neighbours_t* neighbours, int event_fd) noexcept nogil:
+cdef lane_t* lane_new(int index, int lanes, int event_fd) noexcept nogil:
     cdef lane_t* lane = <lane_t*>aligned_alloc(CACHE_LINE, (sizeof(lane_t) + CACHE_LINE) & ~<size_t>(CACHE_LINE - 1))
     cdef int which
     if lane == NULL:
@@ -94,9 +94,7 @@ cdef lane_t* lane_new(int index, int lanes, hub_t* hub, neighbours_t* neighbours
     lane.index = index
     lane.lanes = lanes
     lane.cpu = -1
-    lane.hub = hub
-    lane.neighbours = neighbours
-    lane.wake = lane.epoll = lane.tap = lane.tap_fd = -1
+    lane.wake = lane.epoll = -1
     for which in range(SOCKETS):
         lane.queues[which].fd = -1
     if make_memory(lane, event_fd) < 0:
@@ -135,17 +133,14 @@ cdef void lane_free(lane_t* lane) noexcept nogil:
     free(lane.inbox.vectors)
     free(lane.inbox.sources)
     free(lane.inbox.controls)
+    free(lane.hubs)
     free(lane.ports)
-    free(lane.ethernet)
-    routes_free(lane.routes)
     free(lane.spis)
     mailbox_clear(&lane.mailbox)
     ring_clear(&lane.ring)
     ring_clear(&lane.mirror.ring)
     if lane.wake >= 0:
         close(lane.wake)
-    if lane.tap_fd >= 0:
-        close(lane.tap_fd)
     free(lane)
 
 

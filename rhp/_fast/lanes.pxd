@@ -2,11 +2,11 @@
 
 cimport cython
 
-from rhp._fast.hub cimport hub_t
+from rhp._fast.domain cimport Domain
 from rhp._fast.lane cimport lane_t
 from rhp._fast.mailbox cimport message_t
-from rhp._fast.neighbour cimport neighbours_t
 from rhp._fast.rules cimport rule_t
+from rhp._fast.stats cimport stats_t
 
 
 @cython.no_gc
@@ -17,12 +17,12 @@ cdef class Lanes:
     cdef readonly int prepared      # Those in use, and those that may be added.
     cdef readonly bint running
     cdef lane_t** _lane
-    cdef hub_t* _hub
-    cdef neighbours_t* _neighbours
+    cdef dict _hubs                 # number -> Domain
+    cdef stats_t* _past             # Of each lane: what hubs that are gone had counted.
     cdef bint _closed
     cdef int _process
     cdef const rule_t* _rule
-    cdef object _tap_mac
+    cdef unsigned int _turn         # Counts the queues of TAPs that were given.
     cdef list _leaving              # (positions in the mailboxes, object)
 
     # RuntimeError when closed, or when running although it should not be.
@@ -31,10 +31,16 @@ cdef class Lanes:
     cdef int _check_lane(self, int lane, bint prepared=*) except -1
     # Asks the kernel what it had to drop before lane `lane` saw it.
     cdef void _count_missed(self, int lane) noexcept
+    # KeyError when there is no such hub.
+    cdef Domain _domain(self, object number)
+    # All that a lane has counted.
+    cdef void _count(self, int lane, stats_t* total) noexcept
     cdef int _copy_fd(self, int lane, int fd) except -1
     cdef int _take_socket(self, int lane, int which, int copy, int doors=*) except -1
     cdef void _mail(self, const message_t* message) noexcept
     cdef void _mail_to(self, int lane, const message_t* message) noexcept
+    cdef void _mail_hub(self, int kind, Domain domain) noexcept
+    cdef void _collect(self) noexcept
     cdef void _leave(self, object leaving) noexcept
     cdef bint _gone(self, list positions) noexcept
     cdef void _let_go(self) noexcept

@@ -23,15 +23,14 @@ from linux_socket cimport *
 from linux_system cimport *
 
 from rhp._fast.drops cimport DROP_SOCKET_FULL
-from rhp._fast.hub cimport hub_free, hub_new, hub_remove_static, hub_set_static
+from rhp._fast.domain cimport Domain, Queue, mac_number
+from rhp._fast.hub cimport HUB_SLOTS
 from rhp._fast.lane cimport *
 from rhp._fast.lane_memory cimport lane_free, lane_give_socket, lane_new
-from rhp._fast.lineage cimport mac_number
 from rhp._fast.mailbox cimport *
-from rhp._fast.neighbour cimport neighbours_free, neighbours_new
 from rhp._fast.octets cimport be16
 from rhp._fast.rules cimport DOORS, rule_find
-from rhp._fast.sadb cimport TAP_PORT
+from rhp._fast.stats cimport stats_sum
 
 cdef enum:
     MAX_LANES = 64
@@ -60,24 +59,26 @@ cdef class Lanes:
         cdef int index
         self.event_fd = -1
         self._leaving = []
+        self._hubs = {}
         if not 1 <= lanes <= MAX_LANES or not 0 <= spare <= MAX_LANES - lanes:
             raise ValueError(f"{lanes} lanes and {spare} spare ones are not within 1..{MAX_LANES}")
         self._rule = rule_find(steering)
         self._process = getpid()
         self._lane = <lane_t**>calloc(lanes + spare, sizeof(void*))
-        self._hub = hub_new()
-        self._neighbours = neighbours_new()
-        if self._lane == NULL or self._hub == NULL or self._neighbours == NULL:
+        self._past = <stats_t*>calloc(lanes + spare, sizeof(stats_t))
+        if self._lane == NULL or self._past == NULL:
             raise MemoryError
         self.event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)
         if self.event_fd < 0:
             raise OSError(errno, os.strerror(errno))
         for index in range(lanes + spare):
-            self._lane[index] = lane_new(index, lanes + spare, self._hub, self._neighbours, self.event_fd)
+            self._lane[index] = lane_new(index, lanes + spare, self.event_fd)
             if self._lane[index] == NULL:
                 raise MemoryError
             self.prepared += 1
         self.lanes = lanes
+        self._hubs[0] = Domain(self.prepared, 0, HUB_SLOTS)
+        self._mail_hub(MAIL_ADD_HUB, self._hubs[0])
         _open.add(self)
 
     def __dealloc__(self) -> None:
@@ -173,10 +174,9 @@ cdef class Lanes:
         self.lanes = self.prepared = 0
         free(self._lane)
         self._lane = NULL
-        hub_free(self._hub)
-        self._hub = NULL
-        neighbours_free(self._neighbours)
-        self._neighbours = NULL
+        free(self._past)
+        self._past = NULL
+        self._hubs = {}
         if self.event_fd >= 0:
             close(self.event_fd)
             self.event_fd = -1
@@ -235,27 +235,35 @@ cdef class Lanes:
             raise ValueError(f"address family {family} is neither IPv4 nor IPv6")
         self._take_socket(lane, RAW_SOCKETS + (family == AF_INET6), self._copy_fd(lane, fd))
 
-    def attach_tap(self, lane: int, fd: int, mac: bytes, offloads: int = 0) -> None:
+    def attach_tap(self, lane: int, fd: int, mac: bytes, offloads: int = 0, hub: int = 0) -> None:
+        cdef Domain domain = self._domain(hub)
         cdef uint64_t number = mac_number(mac)
-        cdef int copy = self._copy_fd(lane, fd)
-        cdef int index
-        cdef int error = self._rule.tap(copy) if self.prepared > 1 else 0
+        cdef message_t message
+        cdef Queue queue
+        cdef int copy
+        cdef int error
+        self._check_lane(lane, prepared=True)
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3)
+        if copy < 0:
+            raise OSError(errno, os.strerror(errno))
+        queue = Queue(copy, offloads)
+        error = self._rule.tap(copy) if self.prepared > 1 else 0
         if error:
-            close(copy)
             raise OSError(error, os.strerror(error))
         fcntl(copy, F_SETFL, fcntl(copy, F_GETFL) | O_NONBLOCK)
-        if self._lane[lane].tap_fd >= 0:
-            close(self._lane[lane].tap_fd)
-        self._lane[lane].tap = self._lane[lane].tap_fd = copy
-        self._lane[lane].offloads = offloads
-        if self._tap_mac is not None and self._tap_mac != number:
-            hub_remove_static(self._hub, self._tap_mac)
-        self._tap_mac = number
-        if hub_set_static(self._hub, number, TAP_PORT) < 0:
-            raise ValueError("the MAC table is full of static entries")
-        for index in range(self.prepared):
-            if self._lane[index].tap_mac != number:
-                self._lane[index].tap_mac = number
+        domain.set_tap_mac(number)
+        memset(&message, 0, sizeof(message))
+        message.kind = MAIL_TAP
+        message.hub = domain.hub
+        message.fd = copy
+        message.offloads = offloads
+        self._turn += 1
+        message.turn = self._turn
+        before, domain.queues[lane] = domain.queues[lane], queue
+        self._mail_to(lane, &message)
+        if before is not None:
+            self._leave(before)
+            self._collect()
 
     def pin(self, cpus: Sequence[int]) -> None:
         cdef int index
@@ -270,12 +278,14 @@ cdef class Lanes:
         pinned = self._lane[lane].cpu
         return None if pinned < 0 else pinned, lane_cpu_time(self._lane[lane])
 
-    def offloads(self, lane: int) -> dict[str, object]:
+    def offloads(self, lane: int, hub: int = 0) -> dict[str, object]:
+        cdef Domain domain = self._domain(hub)
         cdef queue_t* queue
         cdef int which
         found = {}
         self._check_lane(lane)
-        found["tap"] = self._lane[lane].offloads
+        tap = domain.queues[lane]
+        found["tap"] = 0 if tap is None else tap.offloads
         for which, name in enumerate(("udp4", "udp6", "esp4", "esp6")):
             queue = self._lane[lane].queues + which
             if queue.fd >= 0:
@@ -297,7 +307,32 @@ cdef class Lanes:
         # The lane itself never writes this one.
         store64(&asked.stats.drops[<int>DROP_SOCKET_FULL], missed, RELAXED)
 
+    cdef void _count(self, int lane, stats_t* total) noexcept:
+        cdef Domain domain
+        self._count_missed(lane)
+        stats_sum(total, &self._lane[lane].stats)
+        stats_sum(total, self._past + lane)
+        for domain in self._hubs.values():
+            domain.count(lane, total)
+        for _, leaving in self._leaving:
+            if isinstance(leaving, Domain):
+                domain = leaving
+                domain.count(lane, total)
+
+    cdef Domain _domain(self, object number):
+        self._check()
+        if number not in self._hubs:
+            raise KeyError(f"there is no hub {number}")
+        return self._hubs[number]
+
     # Mail.
+
+    cdef void _mail_hub(self, int kind, Domain domain) noexcept:
+        cdef message_t message
+        memset(&message, 0, sizeof(message))
+        message.kind = <mail_t>kind
+        message.hub = domain.hub
+        self._mail(&message)
 
     cdef void _mail(self, const message_t* message) noexcept:
         """To every lane, the spare ones too."""
@@ -322,6 +357,9 @@ cdef class Lanes:
             lane_wake(reader)
         else:
             lane_read_mail(reader)
+
+    cdef void _collect(self) noexcept:
+        """For the class that knows what is carried: let go of what no lane can know any more."""
 
     cdef void _leave(self, object leaving) noexcept:
         """Keep an object alive until every lane has read all that was mailed so far."""

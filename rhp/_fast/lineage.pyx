@@ -1,13 +1,13 @@
 """The control thread's side of ports and SAs."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint64_t
 from libc.string cimport memset
 
 from atomic cimport RELAXED, load64
 
 from rhp._fast.address cimport endpoint_parse
-from rhp._fast.hub cimport HUB_MAX_PORT
-from rhp._fast.octets cimport load_mac
+from rhp._fast.domain cimport mac_number
+from rhp._fast.entry cimport HUB_MAX_PORT
 from rhp._fast.sa cimport esp_key_fill, esp_sequence_init
 from rhp._fast.routes cimport ROUTE_PREFIXES_MAX, range_prefixes
 from rhp._fast.sadb cimport *
@@ -18,17 +18,6 @@ cdef uint64_t NO_LIMIT = <uint64_t>0xffffffffffffffff
 KINDS = {"ethernet": <int>PORT_ETHERNET, "ip": <int>PORT_IP}
 MODES = {"ethernet": <int>PORT_ETHERNET, "tunnel": <int>PORT_IP}
 ENCAPSULATIONS = {"udp": <int>ENCAPSULATION_UDP, "esp": <int>ENCAPSULATION_ESP}
-
-
-cdef unsigned long mac_number(object mac) except? 0:
-    cdef bytes octets = bytes(mac)
-    cdef uint64_t number
-    if len(octets) != 6:
-        raise ValueError(f"a MAC has six octets, not {len(octets)}")
-    number = load_mac(<const uint8_t*><const char*>octets)
-    if number == 0 or octets[0] & 1:
-        raise ValueError(f"{octets.hex(':')} is no station's MAC")
-    return number
 
 
 cdef uint64_t limit_of(object wanted) except? 0:
@@ -57,9 +46,12 @@ cdef class HubPort:
     """One hub port. ValueError for what cannot be."""
 
     def __cinit__(
-        self, lanes: int, number: int, kind: str, pseudo_mac: object, isolate_group: int, mss: int, local_ts: object,
+        self, Domain domain, number: int, kind: str, pseudo_mac: object, isolate_group: int, mss: int, local_ts: object,
         remote_ts: object,
     ) -> None:
+        cdef int lanes = domain.lanes
+        cdef int lane
+        self.domain = domain
         self.lanes = lanes
         self.pairs = []
         self.port = port_new(lanes)
@@ -68,6 +60,8 @@ cdef class HubPort:
         if not 0 < number <= HUB_MAX_PORT or not 0 <= mss <= 65535 or not 0 <= isolate_group < 1 << 32:
             raise ValueError("port number, MSS or isolate group is out of range")
         self.port.number = number
+        for lane in range(lanes):
+            self.port.lanes[lane].hub = <uint16_t>domain.number
         self.port.kind = choice(KINDS, kind, "port kind")
         self.port.mss = mss
         self.port.isolate_group = isolate_group
@@ -117,6 +111,19 @@ cdef class HubPort:
             if pair is not None:
                 return pair
         return next((pair for pair in reversed(self.pairs) if pair.active), None)
+
+    cdef dict counters(self, object lanes):
+        cdef port_lane_t* view
+        cdef int lane
+        values = dict.fromkeys(("packets_in", "bytes_in", "packets_out", "bytes_out", "drops"), 0)
+        for lane in lanes:
+            view = self.port.lanes + lane
+            values["packets_in"] += load64(&view.packets_in, RELAXED)
+            values["bytes_in"] += load64(&view.bytes_in, RELAXED)
+            values["packets_out"] += load64(&view.packets_out, RELAXED)
+            values["bytes_out"] += load64(&view.bytes_out, RELAXED)
+            values["drops"] += load64(&view.drops, RELAXED)
+        return values
 
 
 cdef class SaPair:

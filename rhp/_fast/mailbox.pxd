@@ -19,6 +19,9 @@ cdef enum mail_t:
     MAIL_MIGRATE
     MAIL_OUTBOUND                   # This SA, or none, is the one to send with on the port.
     MAIL_PROBE                      # Send a packet of `octets` octets that says nothing.
+    MAIL_ADD_HUB
+    MAIL_REMOVE_HUB
+    MAIL_TAP                        # `fd`, or -1 for none, is the lane's queue of a hub's TAP with those `offloads`.
 
 ctypedef struct message_t:
     mail_t kind
@@ -26,6 +29,10 @@ ctypedef struct message_t:
     uint32_t octets
     void* port
     void* sa
+    void* hub
+    int fd
+    int offloads
+    uint32_t turn
     endpoint_t local
     endpoint_t remote
 

@@ -1,9 +1,9 @@
 """Which MAC an inner IP address has: what ARP and ND proxy answer from, and where inbound tunnel traffic is sent.
 
-One open-addressed table for all lanes. Static entries come from the control plane (a peer's own addresses, with its
-pseudo-MAC); the others are learned from ARP, ND and traffic towards tunnel-mode peers, and age like MACs. An entry is
-wider than a word, so each has a sequence lock: a reader that meets a writer looks again or goes without, a lane that
-wants to write and meets another writer goes without; only the control thread waits.
+One open-addressed table for each hub, of all lanes. Static entries come from the control plane (a peer's own addresses,
+with its pseudo-MAC); the others are learned from ARP, ND and traffic towards tunnel-mode peers, and age like MACs. An
+entry is wider than a word, so each has a sequence lock: a reader that meets a writer looks again or goes without, a
+lane that wants to write and meets another writer goes without; only the control thread waits.
 """
 
 from libc.stdint cimport uint64_t
@@ -12,11 +12,7 @@ from rhp._fast.packet cimport address_t
 from rhp._fast.rate cimport rate_t
 
 cdef enum:
-    NEIGHBOUR_SLOTS = 32768
     NEIGHBOUR_PROBE = 16
-    # New addresses of one peer: with the default ageing, a third of the table at most.
-    NEIGHBOUR_BURST = 4096
-    NEIGHBOUR_MS = 100
 
 ctypedef struct neighbour_t:
     uint64_t turn                   # Odd while it is being written.
@@ -26,8 +22,9 @@ ctypedef struct neighbour_t:
     uint64_t seen                   # Milliseconds.
 
 ctypedef struct neighbours_t:
+    uint64_t mask                   # Of an index of `entries`: their number is a power of two.
     uint64_t seed
-    neighbour_t* entries
+    neighbour_t* entries            # NEIGHBOUR_PROBE more than there are slots.
 
 # What a lookup found.
 ctypedef struct found_t:
@@ -35,7 +32,8 @@ ctypedef struct found_t:
     int port
     bint fixed                      # From the control plane, so a peer's may be answered for.
 
-cdef neighbours_t* neighbours_new() noexcept nogil
+# A table of `slots` entries, a power of two of 256 and more.
+cdef neighbours_t* neighbours_new(int slots) noexcept nogil
 cdef void neighbours_free(neighbours_t* table) noexcept nogil
 cdef bint neighbour_find(
     const neighbours_t* table, address_t address, uint64_t now, uint64_t ageing, found_t* found,

@@ -6,19 +6,20 @@ from libc.stdlib cimport calloc, free
 from atomic cimport ACQUIRE, RELAXED, RELEASE, cas64, fence, load64, store64
 from linux_system cimport getrandom, sched_yield
 
-from rhp._fast.hub cimport HUB_MAX_PORT, HUB_STATIC
-from rhp._fast.rate cimport rate_t, rate_take
+from rhp._fast.entry cimport HUB_MAX_PORT, HUB_STATIC, table_share_take
+from rhp._fast.rate cimport rate_t
 
 cdef enum:
     REFRESH_MS = 1000
     READ_TRIES = 4
 
 
-cdef neighbours_t* neighbours_new() noexcept nogil:
+cdef neighbours_t* neighbours_new(int slots) noexcept nogil:
     cdef neighbours_t* table = <neighbours_t*>calloc(1, sizeof(neighbours_t))
     if table == NULL:
         return NULL
-    table.entries = <neighbour_t*>calloc(NEIGHBOUR_SLOTS + NEIGHBOUR_PROBE, sizeof(neighbour_t))
+    table.mask = slots - 1
+    table.entries = <neighbour_t*>calloc(slots + NEIGHBOUR_PROBE, sizeof(neighbour_t))
     if table.entries == NULL or getrandom(&table.seed, sizeof(table.seed), 0) != sizeof(table.seed):
         neighbours_free(table)
         return NULL
@@ -35,7 +36,7 @@ cdef neighbour_t* window(const neighbours_t* table, address_t address) noexcept 
     cdef uint64_t mixed = (address.low ^ table.seed) * 0x9e3779b97f4a7c15ULL
     mixed = (mixed ^ (mixed >> 31) ^ address.high) * 0xbf58476d1ce4e5b9ULL
     mixed = (mixed ^ (mixed >> 29)) * 0x94d049bb133111ebULL
-    return table.entries + (mixed >> 32) % NEIGHBOUR_SLOTS
+    return table.entries + ((mixed >> 32) & table.mask)
 
 
 cdef bint read_entry(const neighbour_t* entry, neighbour_t* copy) noexcept nogil:
@@ -116,7 +117,7 @@ cdef void neighbour_learn(
         if place < 0 and (copy.word == 0 or expired(&copy, now, ageing)):
             place = index
             old = copy
-    if place >= 0 and (allowance == NULL or rate_take(allowance, now, NEIGHBOUR_MS, NEIGHBOUR_BURST)):
+    if place >= 0 and (allowance == NULL or table_share_take(allowance, table.mask, now)):
         write_entry(entry + place, &old, &wanted)
 
 
@@ -186,8 +187,8 @@ cdef bint neighbour_remove(neighbours_t* table, address_t address) noexcept nogi
 
 cdef void neighbours_forget_port(neighbours_t* table, int port) noexcept nogil:
     cdef neighbour_t copy
-    cdef int index
-    for index in range(NEIGHBOUR_SLOTS + NEIGHBOUR_PROBE):
+    cdef uint64_t index
+    for index in range(table.mask + 1 + NEIGHBOUR_PROBE):
         if load64(&table.entries[index].word, RELAXED) == 0:
             continue
         if read_entry(table.entries + index, &copy) and copy.word != 0 and <int>(copy.word & HUB_MAX_PORT) == port:

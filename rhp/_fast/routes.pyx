@@ -9,16 +9,22 @@ from rhp._fast.address cimport address_parse
 from rhp._fast.packet cimport address_equal, address_t
 
 
-cdef routes_t* routes_new() noexcept nogil:
+cdef routes_t* routes_new(int buckets) noexcept nogil:
     cdef routes_t* routes = <routes_t*>calloc(1, sizeof(routes_t))
-    if routes != NULL and getrandom(&routes.seed, sizeof(routes.seed), 0) != sizeof(routes.seed):
+    if routes == NULL:
+        return NULL
+    routes.mask = buckets - 1
+    routes.buckets = <route_t**>calloc(buckets, sizeof(void*))
+    if routes.buckets == NULL or getrandom(&routes.seed, sizeof(routes.seed), 0) != sizeof(routes.seed):
         routes_free(routes)
         return NULL
     return routes
 
 
 cdef void routes_free(routes_t* routes) noexcept nogil:
-    free(routes)
+    if routes != NULL:
+        free(routes.buckets)
+        free(routes)
 
 
 cdef inline address_t masked(address_t address, int length) noexcept nogil:
@@ -34,7 +40,7 @@ cdef inline address_t masked(address_t address, int length) noexcept nogil:
 cdef inline int bucket(const routes_t* routes, address_t prefix, int length) noexcept nogil:
     cdef uint64_t mixed = (prefix.high ^ routes.seed) * 0x9e3779b97f4a7c15ULL
     mixed = (mixed ^ (mixed >> 29) ^ prefix.low ^ <uint64_t>length << 56) * 0xbf58476d1ce4e5b9ULL
-    return <int>((mixed >> 32) % ROUTE_BUCKETS)
+    return <int>((mixed >> 32) & routes.mask)
 
 
 cdef void route_insert(routes_t* routes, route_t* route) noexcept nogil:
@@ -108,7 +114,7 @@ cdef class RouteTable:
 
     def __cinit__(self) -> None:
         self.kept = []
-        self.routes = routes_new()
+        self.routes = routes_new(ROUTE_BUCKETS)
         if self.routes == NULL:
             raise MemoryError
 

@@ -72,7 +72,9 @@ ctypedef struct sa_t:
 cdef struct port_lane_s:
     port_t* port
     sa_lane_s* outbound             # NULL: nothing to send with.
-    int place                       # In the lane's list of Ethernet ports or of IP ports.
+    uint16_t hub                    # Its number.
+    uint16_t next                   # The numbers of its neighbours in the hub's ring of Ethernet ports.
+    uint16_t previous
     uint64_t told_no_sa             # Milliseconds.
     rate_t stations                 # New MACs that it may still make known.
     rate_t neighbours               # And new inner addresses.

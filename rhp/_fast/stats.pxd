@@ -50,5 +50,7 @@ cdef inline void bump(uint64_t* counter, uint64_t by) noexcept nogil:
     """Counts, in the thread that owns the counter; others may read it with a relaxed load."""
     store64(counter, counter[0] + by, RELAXED)
 
+# Adds the counters of `more` to those of `total`, which is the caller's own.
+cdef void stats_sum(stats_t* total, const stats_t* more) noexcept nogil
 # Adds the counters to `values`, a dict of name to int that may be empty. Needs the GIL.
 cdef int stats_add(const stats_t* stats, dict values) except -1

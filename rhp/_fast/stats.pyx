@@ -4,7 +4,7 @@ from libc.stdint cimport uint64_t
 
 from atomic cimport RELAXED, load64
 
-from rhp._fast.drops cimport DROP_NONE, drop_name
+from rhp._fast.drops cimport DROP_COUNT, DROP_NONE, drop_name
 
 TOTALS = (
     "tap-frames-in",
@@ -53,6 +53,14 @@ cdef list counter_names():
 
 
 NAMES = tuple(counter_names())
+
+
+cdef void stats_sum(stats_t* total, const stats_t* more) noexcept nogil:
+    cdef int index
+    for index in range(TOTAL_COUNT):
+        total.totals[index] += load64(&more.totals[index], RELAXED)
+    for index in range(DROP_COUNT):
+        total.drops[index] += load64(&more.drops[index], RELAXED)
 
 
 cdef int stats_add(const stats_t* stats, dict values) except -1:

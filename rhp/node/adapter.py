@@ -67,7 +67,7 @@ class Adapter:
         self._questions: set[asyncio.Task[None]] = set()
         self._pumping = False
         self._stopped = True
-        self.on_tap_lost: Callable[[int, int], None] | None = None
+        self.on_tap_lost: Callable[[int, int, int], None] | None = None
         self.on_path_answer: Callable[[int, int], None] | None = None
         self.on_frames: Callable[[], None] | None = None
         self.shape: Callable[[effects.InstallSA], effects.InstallSA] | None = None
@@ -240,10 +240,10 @@ class Adapter:
             case ("path-answer", spi_in, octets):
                 if self.on_path_answer is not None:
                     self.on_path_answer(spi_in, octets)
-            case ("tap-lost", lane, errno):
+            case ("tap-lost", lane, errno, hub):
                 self.counters["tap-lost"] += 1
                 if self.on_tap_lost is not None:
-                    self.on_tap_lost(lane, errno)
+                    self.on_tap_lost(hub, lane, errno)
 
     def _look_for_life(self) -> None:
         now = self._loop.time()

@@ -274,7 +274,7 @@ class Node:
             tunnels=self._tunnels,
             listener=self._heard,
         )
-        adapter.on_tap_lost = self._tap.lost
+        adapter.on_tap_lost = lambda _hub, lane, errno: self._tap.lost(lane, errno)
         adapter.on_path_answer = self._watch.answered
         capture = Capture(self._plane, lambda: iter(self._children), self._journal, self._loop.call_soon)
         adapter.on_frames = capture.drain

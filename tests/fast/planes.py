@@ -159,6 +159,36 @@ class Peer:
         self.sock.close()
 
 
+class Hub:
+    """One more hub of a plane, with a TAP for each lane."""
+
+    def __init__(self, rig, **how):
+        self.rig = rig
+        self.number = rig.plane.add_hub(**how)
+        self.taps = [Tap() for _ in range(rig.plane.prepared)]
+        self.tap = self.taps[0]
+        for lane, tap in enumerate(self.taps):
+            rig.plane.attach_tap(lane, tap.queue.fileno(), TAP_MAC, hub=self.number)
+            tap.queue.close()
+
+    def peer(self, kind="ethernet", **port):
+        return self.rig.peer(kind, hub=self.number, **port)
+
+    def count(self, name):
+        return self.rig.plane.hub_counters(self.number)[name]
+
+    def settle(self):
+        """Returns when the lanes have worked through everything that this TAP was given."""
+        for tap in self.taps:
+            before = self.count("drop-frame-runt")
+            tap.send(b"runt")
+            wait_for(lambda before=before: self.count("drop-frame-runt") > before)
+
+    def close(self):
+        for tap in self.taps:
+            tap.close()
+
+
 class Rig:
     """A running plane with a TAP and a UDP socket for each lane."""
 
@@ -170,6 +200,7 @@ class Rig:
         self.tap = self.taps[0]
         self.sockets = []
         self.peers = []
+        self.hubs = []
         self.port = 0
         for lane in range(lanes):
             sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -186,6 +217,10 @@ class Rig:
     def peer(self, kind="ethernet", **port):
         self.peers.append(Peer(self, kind, **port))
         return self.peers[-1]
+
+    def hub(self, **how):
+        self.hubs.append(Hub(self, **how))
+        return self.hubs[-1]
 
     def count(self, name):
         return self.plane.counters()[name]
@@ -224,7 +259,7 @@ class Rig:
 
     def close(self):
         self.plane.close()
-        for one in (*self.taps, *self.sockets, *self.peers):
+        for one in (*self.taps, *self.sockets, *self.peers, *self.hubs):
             one.close()
 
     def __enter__(self):

@@ -224,7 +224,7 @@ def test_a_lane_is_added_while_the_other_runs(grown):
     with pytest.raises(ValueError, match="no lane 1"):
         plane.allocate_spi(1)
     with pytest.raises(RuntimeError, match="lane 0 is running"):
-        plane.attach_tap(0, grown.extra.queue.fileno(), TAP_MAC)
+        plane.attach_udp(0, grown.group.fileno(), grown.family)
     assert grown.grow() == 1
     assert (plane.lanes, plane.running) == (2, True)
     assert len(threads()) == 2

@@ -1,5 +1,6 @@
 """What the lanes tell the control thread: IKE datagrams, rate limits, a full ring, a lost TAP."""
 
+import errno
 import os
 import select
 import socket
@@ -10,6 +11,7 @@ from planes import BROADCAST, Rig, Tap, frame, mac, wait_for
 
 MARKER = bytes(4)
 ONE = mac(1)
+HOST = mac(0xFE)
 OF_AN_SA = b"\x01" * 16 + bytes(12)
 BEGINNING = b"\x01" * 8 + bytes(20)
 
@@ -163,14 +165,24 @@ def test_a_tap_whose_other_end_is_gone_is_told_and_survived(rig):
     rig.wait_count("drop-tap-lost")
     peer.send_raw(MARKER + b"still here")
     assert rig.wait_event("ike")[5] == b"still here"
-    # A new one can be given while the lanes stand still.
-    rig.plane.stop()
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_new_tap_can_be_given_while_the_lanes_run_and_while_they_rest(rig, running):
+    peer = rig.peer()
+    rig.tap.host.close()
+    assert rig.wait_event("tap-lost") == ("tap-lost", 0, errno.ENODEV, 0)
+    if not running:
+        rig.plane.stop()
     rig.taps[0].close()
     rig.taps[0] = rig.tap = Tap()
     rig.plane.attach_tap(0, rig.tap.queue.fileno(), mac(0xFEFE))
-    rig.plane.start()
+    if not running:
+        rig.plane.start()
     peer.send_frame(frame(BROADCAST, ONE))
     assert rig.tap.recv() == frame(BROADCAST, ONE)
+    rig.tap.send(frame(BROADCAST, HOST))
+    assert peer.recv_frame() == frame(BROADCAST, HOST)
 
 
 def test_a_tap_in_error_is_given_up_and_does_not_spin():

@@ -364,7 +364,7 @@ def test_a_mistake_in_one_step_is_logged_and_the_others_go_on(pair, run, caplog)
         ("sa-limit", 77, "over"),
         ("nat-moved", 77, "192.0.2.9", 4501),
         ("no-sa", 9),
-        ("tap-lost", 0, 5),
+        ("tap-lost", 0, 5, 0),
         ("ike", "192.0.2.9", 4500, "192.0.2.1", 4500, b""),
         ("ike", "192.0.2.9", 4500, "192.0.2.1", 4500, b"\xff" * 200),
         ("an-event-of-tomorrow", 1),

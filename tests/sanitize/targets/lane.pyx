@@ -51,7 +51,7 @@ cdef void check_tap_frame(uint8_t* room, uint32_t len) noexcept nogil:
     cdef frame_t frame
     cdef uint8_t* data
     cdef uint32_t size = 0
-    if scene.lane.offloads == 0:
+    if scene.lane.hubs[0].offloads == 0:
         check(len >= 14, b"a frame for a plain TAP")
         return
     check(len >= VNET_HEADER + 14, b"a frame for the TAP")
@@ -76,7 +76,7 @@ cdef void read_tap() noexcept nogil:
         check_tap_frame(room, <uint32_t>len)
         frames += 1
         len = read(scene.host, room, ROOM)
-    check(frames == scene.lane.stats.totals[<int>TOTAL_TAP_OUT], b"as many frames as were counted")
+    check(frames == scene.lane.hubs[0].stats.totals[<int>TOTAL_TAP_OUT], b"as many frames as were counted")
     free(room)
 
 
@@ -171,17 +171,17 @@ cdef void describe(uint8_t* vnet, uint8_t* data, uint32_t len, source_t* source,
 cdef void from_tap(source_t* source, flow_t* flow) noexcept nogil:
     """One frame, read as the lane reads it."""
     cdef uint8_t* room = <uint8_t*>malloc(ROOM)
-    cdef uint32_t front = VNET_HEADER if scene.lane.offloads else 0
+    cdef uint32_t front = VNET_HEADER if scene.lane.hubs[0].offloads else 0
     cdef parcel_t parcels[BATCH]
     cdef uint64_t before = scene_counted() + talks
     cdef uint32_t len = write_frame(room + VNET_HEADER, source, flow)
     describe(room, room + VNET_HEADER, len, source, flow)
     scene_open_frames()
     if write(scene.host, room + VNET_HEADER - front, len + front) > 0:
-        if tap_read(scene.lane, parcels, 0) > 0:
+        if tap_read(scene.lane, scene.lane.hubs[0], parcels, 0) > 0:
             scene_close_frame(parcels[0].data, parcels[0].len)
             scene.lane.expected = 1
-            forward_frame(scene.lane, NULL, parcels)
+            forward_frame(scene.lane, scene.lane.hubs[0], NULL, parcels)
         read_queue()
         seal_finish(scene.lane)
         check(scene_counted() + talks > before, b"a frame is explained")
@@ -322,17 +322,17 @@ cdef void settings(source_t* source) noexcept nogil:
     cdef uint8_t how = take8(source)
     cdef int peer
     if how & 1:
-        scene.lane.offloads = 0x0f
+        scene.lane.hubs[0].offloads = 0x0f
     if how & 2:
-        scene.lane.offloads = 0
-    scene.lane.hub.isolate = how >> 2 & 1
-    scene.lane.hub.answer = how >> 3 & 1
+        scene.lane.hubs[0].offloads = 0
+    scene.lane.hubs[0].hub.isolate = how >> 2 & 1
+    scene.lane.hubs[0].hub.answer = how >> 3 & 1
     for peer in range(PEERS):
         scene.views[peer].port.port.limit = 600 if how & 16 else 0
         scene.views[peer].port.port.mss = 536 if how & 32 else 0
     scene.lane.queues[0].segments_max = 1 if how & 64 else 64
     how = take8(source)
-    scene.lane.hub.ordering = how % 3
+    scene.lane.hubs[0].hub.ordering = how % 3
     scene.lane.queues[0].tail = how >> 7
 
 

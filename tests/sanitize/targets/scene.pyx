@@ -10,11 +10,12 @@ from linux_socket cimport CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_SPACE, SOL_UD
 
 from rhp._fast.drops cimport DROP_COUNT
 from rhp._fast.esp cimport ESP_TAIL_ROOM, esp_ctx_free, esp_ctx_new, esp_seal, esp_sealed_len
-from rhp._fast.hub cimport HUB_PROBE, HUB_SLOTS, hub_entry_t
+from rhp._fast.hub cimport HUB_PROBE, HUB_SLOTS, hub_entry_t, hub_t
+from rhp._fast.hub_lane cimport hub_lane_t
 from rhp._fast.lane cimport BATCH, HEAD_ROOM, RECEIVE_CONTROL_ROOM, SLOT_STRIDE, TAIL_ROOM, lane_read_mail, lane_t
 from rhp._fast.lanes cimport Lanes
 from rhp._fast.merge cimport MERGE_ROOM, merge_init
-from rhp._fast.neighbour cimport NEIGHBOUR_PROBE, NEIGHBOUR_SLOTS, neighbour_t
+from rhp._fast.neighbour cimport NEIGHBOUR_PROBE, neighbour_t
 from rhp._fast.parcel cimport VNET_HEADER
 from rhp._fast.reorder cimport reorder_forget
 from rhp._fast.sa cimport esp_sequence_t
@@ -29,7 +30,7 @@ cdef extern from "sanitizer/asan_interface.h" nogil:
 
 cdef enum:
     HUB_OCTETS = (HUB_SLOTS + HUB_PROBE) * sizeof(hub_entry_t)
-    NEIGHBOURS_OCTETS = (NEIGHBOUR_SLOTS + NEIGHBOUR_PROBE) * sizeof(neighbour_t)
+    NEIGHBOURS_OCTETS = (HUB_SLOTS + NEIGHBOUR_PROBE) * sizeof(neighbour_t)
     NOW_MS = 1000000
     # What may stand in front of an opened packet: a tunnel's Ethernet header and the TAP's own.
     OPENED_FRONT = 14 + VNET_HEADER
@@ -96,6 +97,7 @@ cdef void take_over(Lanes plane, int host):
     """Where everything is, and how it looks before the first packet."""
     global hub_kept, neighbours_kept, sequence_kept
     cdef lane_t* lane = plane._lane[0]
+    cdef hub_t* hub = lane.hubs[0].hub
     cdef int peer
     lane_read_mail(lane)
     scene.lane = lane
@@ -107,8 +109,8 @@ cdef void take_over(Lanes plane, int host):
         memcpy(scene.stations[peer], <const char*>(<bytes>STATION[peer]), 6)
     hub_kept = <uint8_t*>malloc(HUB_OCTETS)
     neighbours_kept = <uint8_t*>malloc(NEIGHBOURS_OCTETS)
-    memcpy(hub_kept, lane.hub.entries, HUB_OCTETS)
-    memcpy(neighbours_kept, lane.neighbours.entries, NEIGHBOURS_OCTETS)
+    memcpy(hub_kept, hub.entries, HUB_OCTETS)
+    memcpy(neighbours_kept, hub.neighbours.entries, NEIGHBOURS_OCTETS)
     sequence_kept = scene.views[0].sa.sequence
     poison(lane.opened, HEAD_ROOM - OPENED_FRONT)
     poison(lane.opened + HEAD_ROOM + MERGE_ROOM + ESP_TAIL_ROOM, TAIL_ROOM - ESP_TAIL_ROOM)
@@ -140,17 +142,20 @@ cdef void reset_peer(int peer) noexcept nogil:
 
 cdef void scene_reset() noexcept nogil:
     cdef lane_t* lane = scene.lane
+    cdef hub_lane_t* view = lane.hubs[0]
+    cdef hub_t* hub = view.hub
     cdef int peer
     for peer in range(PEERS):
         reset_peer(peer)
-    memcpy(lane.hub.entries, hub_kept, HUB_OCTETS)
-    memcpy(lane.neighbours.entries, neighbours_kept, NEIGHBOURS_OCTETS)
+    memcpy(hub.entries, hub_kept, HUB_OCTETS)
+    memcpy(hub.neighbours.entries, neighbours_kept, NEIGHBOURS_OCTETS)
     memset(&lane.stats, 0, sizeof(lane.stats))
     memset(&lane.unknown_spis, 0, sizeof(lane.unknown_spis))
-    memset(&lane.answers, 0, sizeof(lane.answers))
-    memset(&lane.floods, 0, sizeof(lane.floods))
+    memset(&view.stats, 0, sizeof(view.stats))
+    memset(&view.answers, 0, sizeof(view.answers))
+    memset(&view.floods, 0, sizeof(view.floods))
     merge_init(&lane.merge, lane.opened + HEAD_ROOM)
-    lane.offloads = ALL_OFFLOADS
+    view.offloads = ALL_OFFLOADS
     lane.now_ms = NOW_MS
     lane.now = <uint64_t>NOW_MS * 1000000
     lane.ring.tail = lane.ring.head
@@ -204,9 +209,10 @@ cdef void scene_close_frame(uint8_t* data, uint32_t len) noexcept nogil:
 
 
 cdef uint64_t scene_counted() noexcept nogil:
-    cdef const stats_t* stats = &scene.lane.stats
+    cdef stats_t stats = scene.lane.stats
     cdef uint64_t total = 0
     cdef int index
+    stats_sum(&stats, &scene.lane.hubs[0].stats)
     for index in range(DROP_COUNT):
         total += stats.drops[index]
     for index in range(TOTAL_COUNT):
