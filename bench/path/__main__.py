@@ -1,4 +1,4 @@
-"""`python -m bench.path`: the packet path alone, with one peer, with a thousand, and on two lanes.
+"""`python -m bench.path`: the packet path alone, with one peer, with a thousand, on two lanes, and beside 500 hubs.
 
 Rates are wall time, nanoseconds are processor time of the lanes for each packet; medians of interleaved rounds. Sealing
 is from the TAP's queue to the socket, opening from the socket to the TAP, system calls and loopback included.
@@ -25,18 +25,20 @@ MEMORY_PEERS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What is installed, and with how many peers of each lane traffic is exchanged."""
+    """What is installed, and with how many peers of each lane traffic is exchanged; `hub` others rest meanwhile."""
 
     name: str
     lanes: int
     peers: int
     active: int
+    hub: int = 0
 
 
 SETUPS = (
     Setup("one-peer", 1, 1, 1),
     Setup("thousand-peers", 1, 1000, 10),
     Setup("two-lanes", 2, 2, 1),
+    Setup("500-hubs", 1, 1, 1, hub=500),
 )
 
 Samples = dict[str, dict[str, list[float]]]
@@ -45,7 +47,7 @@ Samples = dict[str, dict[str, list[float]]]
 def rates(rounds: int) -> Samples:
     """Every measure of every set-up."""
     samples: Samples = {}
-    rigs = {setup: Rig(setup.lanes, setup.peers) for setup in SETUPS}
+    rigs = {setup: Rig(setup.lanes, setup.peers, setup.hub) for setup in SETUPS}
     try:
         for number in range(rounds + 1):
             for setup, rig in rigs.items():

@@ -39,10 +39,14 @@ class Run:
 
 
 class Plane:
-    """A data plane with a TAP and a UDP socket for each lane, all of them queues that somebody fills."""
+    """A data plane with a TAP and a UDP socket for each lane, all of them queues that somebody fills.
 
-    def __init__(self, lanes: int) -> None:
+    The work is done in the hub of that number, and the others before it rest.
+    """
+
+    def __init__(self, lanes: int, hub: int = 0) -> None:
         self.plane = DataPlane(lanes)
+        self.hub = hub
         self.spis: list[int] = []
         self.hosts: list[socket.socket] = []
         self._queues: list[socket.socket] = []
@@ -50,6 +54,9 @@ class Plane:
         # Each lane on a core of its own, where there are so many: a short run must not depend on who woke where.
         cpus = sorted(os.sched_getaffinity(0))
         self.plane.pin([cpus[lane % len(cpus)] for lane in range(lanes)])
+        for idle in range(hub):
+            self._rest(idle)
+            self.plane.add_hub()
         for lane in range(lanes):
             host, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -59,10 +66,19 @@ class Plane:
                 one.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, QUEUE)
             udp.bind((ADDRESS, self.port))
             self.port = udp.getsockname()[1]
-            self.plane.attach_tap(lane, queue.fileno(), station(0), offloads=OFFLOADS)
+            self.plane.attach_tap(lane, queue.fileno(), station(0), offloads=OFFLOADS, hub=hub)
             self.plane.attach_udp(lane, udp.fileno(), socket.AF_INET)
             self.hosts.append(host)
             self._queues += [queue, udp]
+
+    def _rest(self, hub: int) -> None:
+        """Give a hub its queues and a port, for which nobody has anything."""
+        for lane in range(self.plane.lanes):
+            host, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self.plane.attach_tap(lane, queue.fileno(), station(0), offloads=OFFLOADS, hub=hub)
+            queue.close()
+            self._queues.append(host)
+        self.plane.add_port("ethernet", hub=hub)
 
     def close(self) -> None:
         """Close it and its queues."""
@@ -105,13 +121,13 @@ class Plane:
 
 
 class Rig:
-    """A near and a far plane with `peers` pairs of SAs between them, for the time of a `with`.
+    """A near and a far plane with `peers` pairs of SAs between them in one hub, for the time of a `with`.
 
     `macs[lane]` are the stations at the far end whose frames the near plane's lane of that number seals.
     """
 
-    def __init__(self, lanes: int, peers: int) -> None:
-        self.near, self.far = Plane(lanes), Plane(lanes)
+    def __init__(self, lanes: int, peers: int, hub: int = 0) -> None:
+        self.near, self.far = Plane(lanes, hub), Plane(lanes, hub)
         self.macs: list[list[bytes]] = [[] for _ in range(lanes)]
         self._stations: list[tuple[bytes, int]] = []
         self.add_peers(peers)
@@ -131,7 +147,7 @@ class Rig:
         """Install that many more peers, turn about for the lanes. Both hubs know all stations from the start."""
         lanes = len(self.macs)
         for number in range(len(self._stations) + 1, len(self._stations) + count + 1):
-            near, far = self.near.plane.add_port("ethernet"), self.far.plane.add_port("ethernet")
+            near, far = (side.plane.add_port("ethernet", hub=side.hub) for side in (self.near, self.far))
             lane = number % lanes
             spis = self.near.plane.allocate_spi(lane), self.far.plane.allocate_spi(lane)
             keys = os.urandom(KEY), os.urandom(KEY)
@@ -139,8 +155,8 @@ class Rig:
             _install(self.far, far, spis[::-1], keys[::-1], self.near.port)
             self.macs[lane].append(station(number))
             self._stations.append((station(number), near))
-        self.near.plane.set_hub(static=self._stations)
-        self.far.plane.set_hub(static=[(mac, 0) for mac, _ in self._stations])
+        self.near.plane.set_hub(static=self._stations, hub=self.near.hub)
+        self.far.plane.set_hub(static=[(mac, 0) for mac, _ in self._stations], hub=self.far.hub)
 
     def run(self, traffic: Sequence[Traffic], *, back: bool = False) -> tuple[Run, Run]:
         """Carry one traffic for each lane from near to far, or `back`: how long (sealing, opening) took."""
