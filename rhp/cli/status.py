@@ -81,6 +81,8 @@ def lines(picture: dict[str, Any], now: datetime, room: int | None = None) -> It
     program = f"rhp {picture['version']} with {' '.join(picture['openssl'].split()[:2])}"
     yield f"node {picture['state']} for {span(picture['uptime_s'])}, process {picture['pid']}, {program}"
     yield f"interface {interface['name']}: {', '.join(_interface(interface))}"
+    for hub in picture["hubs"][1:]:
+        yield f"hub {hub['name']}: interface {hub['interface']['name']}, {', '.join(_hub(hub))}"
     yield ""
     yield from render(
         ("CONNECTION", "STATE", "PEER", "ADDRESS", "AGE", "REKEY IN", "SUITE"), _connections(picture), room
@@ -92,6 +94,13 @@ def lines(picture: dict[str, Any], now: datetime, room: int | None = None) -> It
         yield from render(head, children, room)
     yield from _addresses(picture, room)
     yield from _troubles(picture, now, room)
+
+
+def _hub(hub: dict[str, Any]) -> Iterator[str]:
+    yield from _interface(hub["interface"])
+    yield f"{hub['ports']} tunnels"
+    if hub["isolate"]:
+        yield "peers kept apart"
 
 
 def _interface(interface: dict[str, Any]) -> Iterator[str]:

@@ -4,6 +4,7 @@ These are plain frozen values which `rhp.config` makes out of the configuration 
 with the guard and are named by their connection. All times are seconds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
@@ -192,7 +193,8 @@ class EngineConfig:
     as many reports of ESP that nobody knows. `natt_port` is our own NAT-T port. A protected message goes in fragments
     where its IP packet would have more than `fragment_size` octets (RFC 7383); 0 turns fragments off. With several
     `lanes` a peer is offered a pair of ESP SAs for each (RFC 9611); `spare_lanes` may still be added. `station` is
-    told to peers that ask who is at the other end of the cable. `pools` are the inner addresses that connections name.
+    told to peers that ask who is at the other end of the cable, on the node's own hub, and on others what `stations`
+    has under the hub's name. `pools` are the inner addresses that connections name.
     """
 
     connections: tuple[ConnectionConfig, ...] = ()
@@ -210,7 +212,12 @@ class EngineConfig:
     lanes: int = 1
     spare_lanes: int = 0
     station: Station | None = None
+    stations: Mapping[str, Station] = field(default_factory=dict)
     pools: tuple[PoolConfig, ...] = ()
+
+    def station_on(self, hub: str) -> Station | None:
+        """Who we are on the Ethernet of the hub of that name, "" for the node's own; or None."""
+        return self.stations.get(hub) if hub else self.station
 
     def connection(self, name: str) -> ConnectionConfig | None:
         """The connection of that name, or None."""

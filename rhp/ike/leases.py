@@ -50,7 +50,8 @@ def grant(sa: IkeSa) -> Grant:
     """What the peer may be told."""
     pools = ((lease, sa.ctx.pools.config(lease.pool)) for lease in sa.leases)
     mode = sa.config.children[0].mode if sa.config.children else "ethernet"
-    station = sa.ctx.config.station if sa.maker is Maker.ROCKHOPPER and mode == "ethernet" else None
+    told = sa.maker is Maker.ROCKHOPPER and mode == "ethernet"
+    station = sa.ctx.config.station_on(sa.config.policy.hub) if told else None
     return Grant(tuple((lease, pool) for lease, pool in pools if pool is not None), mode, station)
 
 

@@ -23,7 +23,7 @@ from rhp.ike.errors import LocalError
 from rhp.ike.path import IKE_PORT, Endpoint, Path
 from rhp.net.udp import UdpEdge
 from rhp.node.children import Children
-from rhp.node.tunnels import Tunnels
+from rhp.node.tunnels import LooksAfterTunnels
 
 if TYPE_CHECKING:
     from rhp._fast.dataplane import DataPlane, Event
@@ -51,7 +51,7 @@ class Adapter:
         ike: Mapping[int, UdpEdge],
         natt: Mapping[int, UdpEdge],
         children: Children,
-        tunnels: Tunnels,
+        tunnels: LooksAfterTunnels,
         listener: Listener,
     ) -> None:
         self._engine = engine

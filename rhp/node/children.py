@@ -9,7 +9,8 @@ connection or realm isolates peers, all of these are one such group.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import count
@@ -65,6 +66,13 @@ class Lineage:
     last_out_ns: int = 0
 
 
+class HubPlace(NamedTuple):
+    """Where a hub is on the data plane, and what holds there."""
+
+    number: int
+    settings: HubSettings
+
+
 class AtWork(NamedTuple):
     """A lineage that carries packets: its newest inbound SPI, whether it was `heard` from, and when it last sent.
 
@@ -79,12 +87,12 @@ class AtWork(NamedTuple):
 class Children:
     """Keeps the data plane in step with the engine's Child SAs.
 
-    `outer_mtu` says how long an outer packet to a peer may be.
+    `hubs` are all of them by name, the node's own under ""; `outer_mtu` says how long an outer packet to a peer may be.
     """
 
-    def __init__(self, plane: DataPlane, hub: HubSettings, outer_mtu: Callable[[IpAddress], int]) -> None:
+    def __init__(self, plane: DataPlane, hubs: Mapping[str, HubPlace], outer_mtu: Callable[[IpAddress], int]) -> None:
         self._plane = plane
-        self._hub = hub
+        self._hubs = dict(hubs)
         self._outer_mtu = outer_mtu
         self._lineages: dict[int, Lineage] = {}
         self._by_spi: dict[int, Lineage] = {}
@@ -94,9 +102,9 @@ class Children:
         self._group_numbers = count(1)
         self._members: Tally[tuple[str, tuple[int, bytes]]] = Tally()
         self._macs = PseudoMacs()
-        self._mtus: Tally[int] = Tally()
         self.on_end: Callable[[Lineage], None] | None = None
         self.traffic = Traffic()
+        self._mtus: dict[str, Tally[int]] = {name: Tally() for name in self._hubs}
 
     def __iter__(self) -> Iterator[Lineage]:
         return iter(list(self._lineages.values()))
@@ -173,16 +181,24 @@ class Children:
         if lineage.pseudo_mac is not None:
             self._plane.add_neighbour(str(gateway), lineage.pseudo_mac, lineage.port)
 
-    def smallest_mtu(self) -> int | None:
-        """The MTU that fits all live lineages, or None without one."""
-        return min(self._mtus, default=None)
+    def number(self, hub: str) -> int:
+        """The number of a hub on the data plane."""
+        return self._hubs[hub].number
+
+    def ports(self) -> dict[str, int]:
+        """How many live lineages there are in each hub, by its name."""
+        return Counter(lineage.policy.hub for lineage in self._lineages.values())
+
+    def smallest_mtu(self, hub: str = "") -> int | None:
+        """The MTU that fits all live lineages of a hub, or None without one."""
+        return min(self._mtus[hub], default=None)
 
     def fit(self, lineage: Lineage) -> None:
         """Make packets fit the path as it is known now: the lineage's MTU, and the sizes that its port knows."""
-        self._mtus.remove(lineage.mtu)
+        self._mtus[lineage.policy.hub].remove(lineage.mtu)
         outer = min(self._outer_mtu(lineage.remote_ip), lineage.policy.path_mtu or LARGEST_MTU)
         lineage.mtu = inner_mtu(lineage.suite, lineage.carriage, outer)
-        self._mtus.add(lineage.mtu)
+        self._mtus[lineage.policy.hub].add(lineage.mtu)
         mss = self._mss(lineage.policy, lineage.mtu)
         self._plane.set_port_path(lineage.port, mss=mss, limit=longest_frame(lineage.mtu))
 
@@ -197,16 +213,27 @@ class Children:
             if heard or sent:
                 yield AtWork(lineage.spis[-1], heard, last_out / 1e9 if sent else None)
 
-    def set_hub(self) -> None:
-        """Tell the hub its behaviour, and which static MAC lives behind which port at the moment."""
-        ports = {lineage.connection: lineage.port for lineage in self._lineages.values() if lineage.mode == "ethernet"}
+    def set_hubs(self) -> None:
+        """Tell every hub its behaviour."""
+        for name in self._hubs:
+            self.set_hub(name)
+
+    def set_hub(self, name: str = "") -> None:
+        """Tell a hub its behaviour, and which static MAC lives behind which port at the moment."""
+        number, hub = self._hubs[name]
+        ports = {
+            lineage.connection: lineage.port
+            for lineage in self._lineages.values()
+            if hub.static and lineage.mode == "ethernet" and lineage.policy.hub == name
+        }
         self._plane.set_hub(
-            mac_ageing=self._hub.mac_ageing,
-            isolate=self._hub.isolate,
-            arp_proxy=self._hub.arp_proxy,
-            answer_oversized=self._hub.oversize == "answer",
-            ordering=self._hub.ordering,
-            static=[(entry.mac, ports[entry.connection]) for entry in self._hub.static if entry.connection in ports],
+            mac_ageing=hub.mac_ageing,
+            isolate=hub.isolate,
+            arp_proxy=hub.arp_proxy,
+            answer_oversized=hub.oversize == "answer",
+            ordering=hub.ordering,
+            static=[(entry.mac, ports[entry.connection]) for entry in hub.static if entry.connection in ports],
+            hub=number,
         )
 
     def _carry(self, lineage: Lineage, path: Path, encapsulation: str) -> None:
@@ -222,7 +249,7 @@ class Children:
         if effect.peer == ANONYMOUS:
             # Two peers without a name are two: they get addresses of their own, and hear each other's broadcasts.
             peer = (peer[0], str(effect.ike_id).encode())
-        if effect.policy.hub:
+        if effect.policy.hub not in self._hubs:
             raise ValueError(f"there is no hub {effect.policy.hub} on the data plane")
         owner = effect.connection, _apart(effect.policy, peer)
         mac: bytes | None = None
@@ -235,6 +262,7 @@ class Children:
                 isolate_group=self._join(*owner),
                 local_ts=[_selector(one) for one in effect.local_ts],
                 remote_ts=[_selector(one) for one in effect.remote_ts],
+                hub=self._hubs[effect.policy.hub].number,
             )
         except ValueError:
             self._leave(*owner, mac)
@@ -258,8 +286,8 @@ class Children:
             policy=effect.policy,
         )
         self._lineages[effect.group] = lineage
-        self._mtus.add(lineage.mtu)
-        self._follow_static()
+        self._mtus[lineage.policy.hub].add(lineage.mtu)
+        self._follow_static(lineage.policy.hub)
         return lineage
 
     def _drop(self, lineage: Lineage) -> None:
@@ -272,12 +300,12 @@ class Children:
         self.traffic.ended(lineage.connection, self._plane.port_counters(lineage.port))
         self._plane.remove_port(lineage.port)
         self._leave(lineage.connection, _apart(lineage.policy, lineage.peer), lineage.pseudo_mac)
-        self._mtus.remove(lineage.mtu)
-        self._follow_static()
+        self._mtus[lineage.policy.hub].remove(lineage.mtu)
+        self._follow_static(lineage.policy.hub)
 
-    def _follow_static(self) -> None:
-        if self._hub.static:
-            self.set_hub()
+    def _follow_static(self, hub: str) -> None:
+        if self._hubs[hub].settings.static:
+            self.set_hub(hub)
 
     def _join(self, connection: str, peer: tuple[int, bytes]) -> int:
         """The number of the group of ports that do not hear each other, of which there is one more."""
@@ -292,7 +320,7 @@ class Children:
             self._macs.give_back(mac)
 
     def _mss(self, policy: PortPolicy, mtu: int) -> int:
-        clamp = self._hub.mss_clamp if policy.mss_clamp is None else policy.mss_clamp
+        clamp = self._hubs[policy.hub].settings.mss_clamp if policy.mss_clamp is None else policy.mss_clamp
         if clamp == "auto" or clamp is True:
             return tcp_mss(mtu)
         return int(clamp)

@@ -10,27 +10,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from rhp.guard.guard import Guard
 from rhp.guard.protocol import Refused, ReleaseAll
 from rhp.ike import events
-from rhp.ike.config import ConnectionConfig, EngineConfig, Station
+from rhp.ike.config import EngineConfig
 from rhp.ike.engine import Engine
 from rhp.ike.errors import LocalError
 from rhp.ike.tasks import registry
 from rhp.net.addresses import source_address
-from rhp.net.link import link_mtu
 from rhp.net.monitor import NetlinkMonitor
 from rhp.net.route import interface_mtu
 from rhp.node import status
 from rhp.node.adapter import Adapter
-from rhp.node.assigned import Assigned
 from rhp.node.capture import Capture
 from rhp.node.children import Children, IpAddress, Lineage
 from rhp.node.commands import Commands
@@ -41,11 +37,11 @@ from rhp.node.errors import StartError
 from rhp.node.fingerprints import bind_to_secrets
 from rhp.node.gatekeeper import Gatekeeper
 from rhp.node.growth import Growth
+from rhp.node.hubs import Hubs, places
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper, resolve
 from rhp.node.log import EventLog
 from rhp.node.logring import LogRing, wants
-from rhp.node.mtu import OUTER_MTU, configured_mtu
 from rhp.node.network import NetworkQueue
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
@@ -53,9 +49,7 @@ from rhp.node.settings import NodeSettings
 from rhp.node.state.commands import StateCommands
 from rhp.node.state.store import Store
 from rhp.node.stopwatch import Stopwatch
-from rhp.node.tap import Tap, chosen_mac
 from rhp.node.telemetry import Telemetry
-from rhp.node.tunnels import Tunnels
 from rhp.node.vault import NodeVault
 from rhp.node.views import Views
 from rhp.node.watchedguard import WatchedGuard
@@ -76,9 +70,6 @@ class Node:
             registry.load(engine_config.extensions)
         except LocalError as error:
             raise StartError(error.detail) from error
-        if settings.hubs:
-            # Better none of it than all realms on one Ethernet.
-            raise StartError("this data plane has one hub; take [hubs] out of the configuration")
         self._settings = settings
         self._loop = asyncio.get_running_loop()
         self._guard = WatchedGuard(guard, self._loop.time, lambda *refusal: self._telemetry.refused(*refusal))
@@ -87,13 +78,11 @@ class Node:
         self._why = ""
         self._state = "starting"
         self._stopwatch = Stopwatch()
-        self._mtu = settings.interface.mtu or _first_mtu(settings, engine_config.connections)
-        self._mac = chosen_mac(settings.interface, [one.local.identity.build() for one in engine_config.connections])
         self._raw_esp = any(one.encapsulation == "auto" for one in engine_config.connections)
         self._edges = Edges()
         self._plane = DataPlane(lane_count(settings.lanes, settings.cpus), settings.steering, settings.spare_lanes)
         self._plane.pin(settings.cpus)
-        self._config = self._place(engine_config)
+        self._config = replace(engine_config, lanes=self._plane.lanes, spare_lanes=settings.spare_lanes)
         self._control = ControlServer(
             settings.control_socket, self._handle, audit=lambda *command: self._telemetry.commanded(*command)
         )
@@ -107,17 +96,14 @@ class Node:
         self._vault = NodeVault(settings.state_dir, _utc_now, self._journal)
         self._monitor: NetlinkMonitor | None = None
         self._paths = PathMtus(interface_mtu, settings.path_mtu)
-        self._children = Children(self._plane, settings.hub, self._paths.mtu)
+        self._children = Children(self._plane, places(self._plane, settings), self._paths.mtu)
         self._store = Store(settings.state_dir, _utc_now, self._journal, self._engine, self._plane, self._children)
         self._network = NetworkQueue(self._guard)
-        self._tap = Tap(
-            self._guard, self._plane, self._journal, settings.interface, self._mtu, self._mac, self._restored
-        )
-        self._assigned = Assigned(
-            self._network, self._journal, settings.interface.name, self._tap.claim, self._tap.disclaim
-        )
-        self._tunnels = self._make_tunnels()
-        self._watch = PathWatch(self._plane, self._children, self._tunnels, self._journal, self._paths)
+        self._hubs = self._make_hubs()
+        # A peer that takes part gets a pair for each lane (RFC 9611), and hears who we are on its Ethernet.
+        own, others = self._hubs.own.station(), self._hubs.stations()
+        self._config = replace(self._config, station=own, stations=others)
+        self._watch = PathWatch(self._plane, self._children, self._hubs, self._journal, self._paths)
         self._adapter = self._make_adapter()
         self._keeper = self._make_keeper()
         self._commands = self._make_commands()
@@ -161,14 +147,13 @@ class Node:
         self._config = await bind_to_secrets(self._config, self._guard, self._vault.fingerprint_key)
         self._engine.set_config(self._config)
         await open_sockets(self._guard, self._plane, settings, raw_esp=self._raw_esp, edges=self._edges)
-        await self._tap.open()
-        self._children.set_hub()
+        await self._hubs.open()
         self._network.start()
         stack.push_async_callback(self._network.close)
         self._plane.start()
         self._adapter.start()
         stack.callback(self._adapter.stop)
-        stack.push_async_callback(self._tap.close)
+        stack.push_async_callback(self._hubs.close)
         self._edges.listen(self._loop, self._adapter.receive, self._gatekeeper())
         for heard in self._edges.icmp:
             heard.listen(self._loop, self._watch.heard)
@@ -189,18 +174,17 @@ class Node:
             version=status.program_version(),
             pid=os.getpid(),
             interface=settings.interface.name,
-            mtu=self._mtu,
+            mtu=self._hubs.own.mtu,
             port=settings.port,
             natt_port=settings.natt_port,
         )
         self._keeper.start()
         stack.callback(self._keeper.stop)
-        stack.callback(self._assigned.stop)
 
     def _watch_addresses(self, stack: AsyncExitStack) -> None:
         """From now on the SAs follow this machine's addresses, before the first of them is begun."""
         try:
-            self._monitor = monitor = NetlinkMonitor((self._settings.interface.name,))
+            self._monitor = monitor = NetlinkMonitor(self._hubs.interfaces())
             stack.callback(monitor.close)
             command, hurry = self._adapter.command, self._keeper.hurry
             Whereabouts(monitor, self._engine, command, self._journal, hurry).start()
@@ -231,24 +215,20 @@ class Node:
             raise RuntimeError("the sockets are not open")
         return Gatekeeper(self._edges.gate, self._engine.admission, self._loop.time)
 
-    def _place(self, config: EngineConfig) -> EngineConfig:
-        """What the engine has to know of the machine: a peer that takes part gets a pair for each lane (RFC 9611)."""
-        lanes, spare = self._plane.lanes, self._settings.spare_lanes
-        return replace(config, lanes=lanes, spare_lanes=spare, station=_station(self._mac, self._settings))
-
     def _make_journal(self) -> Journal:
         expected = {one.name: one.expects for one in self._config.connections}
         return Journal(self._log, _utc_now, self._control.publish, expected, lambda: self._control.followed)
 
-    def _make_tunnels(self) -> Tunnels:
-        return Tunnels(
-            self._children,
-            self._network,
+    def _make_hubs(self) -> Hubs:
+        return Hubs(
+            self._guard,
+            self._plane,
             self._journal,
-            self._settings.interface,
-            self._mtu,
+            self._network,
+            self._children,
+            self._settings,
+            self._config.connections,
             lambda: addresses_now(self._monitor),
-            self._assigned.addresses,
             self._ends,
         )
 
@@ -271,15 +251,15 @@ class Node:
             ike=self._edges.ike,
             natt=self._edges.natt,
             children=self._children,
-            tunnels=self._tunnels,
+            tunnels=self._hubs,
             listener=self._heard,
         )
-        adapter.on_tap_lost = lambda _hub, lane, errno: self._tap.lost(lane, errno)
+        adapter.on_tap_lost = self._hubs.lost
         adapter.on_path_answer = self._watch.answered
         capture = Capture(self._plane, lambda: iter(self._children), self._journal, self._loop.call_soon)
         adapter.on_frames = capture.drain
         self._control.streams["capture"] = capture.begin
-        adapter.shape = self._assigned.shape
+        adapter.shape = self._hubs.shape
         return adapter
 
     def _make_commands(self) -> Commands:
@@ -287,7 +267,7 @@ class Node:
         growth = Growth(
             self._guard,
             self._plane,
-            self._tap,
+            self._hubs,
             self._engine,
             self._adapter.command,
             self._journal,
@@ -317,8 +297,8 @@ class Node:
             extra["established_ms"] = took
         self._telemetry.heard(event, took)
         retry = self._keeper.heard(event)
-        self._assigned.heard(event, again=retry is not None)
         self._store.heard(event)
+        self._hubs.heard(event, again=retry is not None)
         if isinstance(event, events.InitiationFailed | events.ChildFailed):
             extra["retry_in"] = retry
         self._journal.record(event, **extra)
@@ -329,11 +309,6 @@ class Node:
         found = [net[0] for net in config.remote_addrs if net.num_addresses == 1] if config is not None else []
         told = (sa.peer_addresses for sa in self._engine.status() if sa.ike_id == lineage.ike_id)
         return found + [address for addresses in told for address in addresses]
-
-    def _restored(self) -> None:
-        """The interface was made again: addresses first, for routes are set from them."""
-        self._assigned.restore()
-        self._tunnels.restore()
 
     def _picture(self) -> dict[str, Any]:
         now = self._loop.time()
@@ -350,7 +325,7 @@ class Node:
             watch=self._watch,
             keeper=self._keeper,
             journal=self._journal,
-            tap=self._tap,
+            hubs=self._hubs,
             edges=self._edges,
             adapter=self._adapter,
             settings=self._settings,
@@ -367,24 +342,6 @@ async def run(settings: NodeSettings, engine_config: EngineConfig, guard: Guard)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop, signal.Signals(number).name)
     await node.serve()
-
-
-def _first_mtu(settings: NodeSettings, connections: Iterable[ConnectionConfig]) -> int:
-    """What the interface begins with: the bridge's own MTU, which it would narrow else, or what the suites leave."""
-    if settings.interface.bridge is None:
-        return configured_mtu(connections, settings.path_mtu or OUTER_MTU)
-    try:
-        return link_mtu(settings.interface.bridge)
-    except OSError:
-        return OUTER_MTU  # The guard will say that there is no such bridge.
-
-
-def _station(mac: bytes, settings: NodeSettings) -> Station:
-    """Who we are on the virtual Ethernet."""
-    addresses = [one.ip for one in settings.interface.addresses]
-    first4 = next((one for one in addresses if isinstance(one, IPv4Address)), None)
-    first6 = next((one for one in addresses if isinstance(one, IPv6Address)), None)
-    return Station(mac, first4, first6)
 
 
 def _utc_now() -> datetime:

@@ -1,4 +1,4 @@
-"""Adding a lane to the running node: its sockets, its queue of the interface, then its thread; the others go on.
+"""Adding a lane to the running node: its sockets, its queue of each interface, then its thread; the others go on.
 
 The queue comes last before the thread, because the kernel hands it frames from the moment it is there. Lanes are not
 taken away again: their inbound SAs would have to be replaced first.
@@ -14,10 +14,10 @@ from rhp.guard.guard import Guard
 from rhp.ike.engine import Engine
 from rhp.node.edges import families, open_lane
 from rhp.node.errors import StartError
+from rhp.node.hubs import Hubs
 from rhp.node.journal import Journal
 from rhp.node.keeper import Command
 from rhp.node.settings import NodeSettings
-from rhp.node.tap import Tap
 
 if TYPE_CHECKING:
     from rhp._fast.dataplane import DataPlane
@@ -30,7 +30,7 @@ class Growth:
         self,
         guard: Guard,
         plane: DataPlane,
-        tap: Tap,
+        hubs: Hubs,
         engine: Engine,
         command: Command,
         journal: Journal,
@@ -40,7 +40,7 @@ class Growth:
     ) -> None:
         self._guard = guard
         self._plane = plane
-        self._tap = tap
+        self._hubs = hubs
         self._engine = engine
         self._command = command
         self._journal = journal
@@ -56,7 +56,7 @@ class Growth:
                 raise StartError(f"all {lane} lanes are in use; write a larger node.spare_lanes and restart the node")
             for family in families():
                 await open_lane(self._guard, self._plane, self._settings, lane, family, raw_esp=self._raw_esp)
-            await self._tap.add_queue(lane)
+            await self._hubs.add_queue(lane)
             self._plane.add_lane()
             self._journal.write("lane added", lane=lane)
             self._command(partial(self._engine.set_lanes, self._plane.lanes))

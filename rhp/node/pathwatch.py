@@ -24,7 +24,7 @@ from rhp.node.journal import Journal
 from rhp.node.mtu import outer_headers
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathround import PathRound
-from rhp.node.tunnels import Tunnels
+from rhp.node.tunnels import LooksAfterTunnels
 
 if TYPE_CHECKING:
     from rhp._fast.dataplane import DataPlane
@@ -53,7 +53,7 @@ class PathWatch:
     """Keeps `paths` true, and the children and tunnels in step with it."""
 
     def __init__(
-        self, plane: DataPlane, children: Children, tunnels: Tunnels, journal: Journal, paths: PathMtus
+        self, plane: DataPlane, children: Children, tunnels: LooksAfterTunnels, journal: Journal, paths: PathMtus
     ) -> None:
         self._plane = plane
         self._children = children

@@ -22,13 +22,13 @@ from rhp.node import lanes, realms
 from rhp.node.adapter import Adapter
 from rhp.node.children import Children
 from rhp.node.edges import Edges
+from rhp.node.hubs import Hubs
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
 from rhp.node.selectors import format_selectors
 from rhp.node.settings import NodeSettings
-from rhp.node.tap import Tap
 from rhp.pki.identity import format_identity
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Sources:
     watch: PathWatch
     keeper: Keeper
     journal: Journal
-    tap: Tap
+    hubs: Hubs
     edges: Edges
     adapter: Adapter
     settings: NodeSettings
@@ -80,7 +80,8 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
         "guard_pid": os.getppid(),
         "state": state,
         "uptime_s": round(uptime, 1),
-        "interface": sources.tap.picture(),
+        "interface": sources.hubs.own.tap.picture(),
+        "hubs": sources.hubs.picture(),
         "ports": {"ike": settings.port, "natt": settings.natt_port},
         "lanes": sources.plane.lanes,
         "steering": settings.steering,
@@ -178,12 +179,13 @@ def pools(sources: Sources) -> list[dict[str, Any]]:
 
 
 def macs(sources: Sources) -> list[dict[str, Any]]:
-    """What the hub has learned, newest first, bounded."""
+    """What the hubs have learned, newest first, bounded; `hub` is None for the node's own."""
     owners = {lineage.port: lineage.connection for lineage in sources.children}
-    listed = sorted(sources.plane.macs(), key=lambda entry: entry[2])[:MACS_SHOWN]
+    found = ((*entry, hub.name or None) for hub in sources.hubs for entry in sources.plane.macs(hub.number))
+    listed = sorted(found, key=lambda entry: entry[2])[:MACS_SHOWN]
     return [
-        {"mac": mac.hex(":"), "port": port, "connection": owners.get(port), "age_s": round(age, 1)}
-        for mac, port, age in listed
+        {"mac": mac.hex(":"), "port": port, "hub": hub, "connection": owners.get(port), "age_s": round(age, 1)}
+        for mac, port, age, hub in listed
     ]
 
 

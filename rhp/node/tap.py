@@ -1,7 +1,7 @@
-"""The node's one network interface: made, set up, described, and made again when somebody takes it away.
+"""A hub's network interface: made, set up, described, and made again when somebody takes it away.
 
-Every lane tells when its queue is gone; the first to tell counts. The tunnels stay up meanwhile: lanes go on with their
-sockets, and frames for the interface are counted drops until it is back.
+Every lane tells when its queue is gone; the first to tell counts. The tunnels stay up meanwhile: lanes go on with all
+else, and frames for the interface are counted drops until it is back.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _MACHINE_ID = Path("/etc/machine-id")
 
 
 class Tap:
-    """The interface. `mtu` and `mac` are what it is made with; `restored` is called after it was made again."""
+    """A hub's interface. `mtu` and `mac` are what it is made with; `restored` is called when it was made again."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class Tap:
         mtu: int,
         mac: bytes,
         restored: Callable[[], None],
+        hub: int = 0,
     ) -> None:
         self._guard = guard
         self._plane = plane
@@ -53,11 +54,12 @@ class Tap:
         self._mtu = mtu
         self._mac = mac
         self._restored = restored
+        self._hub = hub
         self._restoring: asyncio.Task[None] | None = None
         self._closed = False
 
     async def open(self) -> None:
-        """Make the interface, set it up and give each lane its queue; raises `StartError`. The lanes must stand."""
+        """Make the interface, set it up and give each lane its queue; raises `StartError`."""
         name = self._interface.name
         self._tell_doubles(addresses_now())
         opened = await self._guard.ask(OpenTap(name, self._plane.lanes, offload=True))
@@ -66,10 +68,10 @@ class Tap:
         try:
             await self._configure()
             for lane, fd in enumerate(opened.fds):
-                self._plane.attach_tap(lane, fd, self._mac, opened.offloads)
+                self._plane.attach_tap(lane, fd, self._mac, opened.offloads, self._hub)
             # The hub must know where these live, or a tunnel whose range holds one would be taken for its owner.
             for address in self._interface.addresses:
-                self._plane.add_neighbour(str(address.ip), self._mac, TAP_PORT)
+                self._plane.add_neighbour(str(address.ip), self._mac, TAP_PORT, self._hub)
         except OSError as error:
             raise StartError(f"the interface {name} cannot be used: {error.strerror or error}") from None
         finally:
@@ -84,7 +86,7 @@ class Tap:
             raise StartError(answer.reason if isinstance(answer, Refused) else "the guard gave no queue")
         (fd,) = answer.fds
         try:
-            self._plane.attach_tap(lane, fd, self._mac, answer.offloads)
+            self._plane.attach_tap(lane, fd, self._mac, answer.offloads, self._hub)
         except OSError as error:
             raise StartError(f"the interface {name} cannot be used: {error.strerror or error}") from None
         finally:
@@ -94,12 +96,12 @@ class Tap:
         """Have the hub know that an address is this host's, which answers for it itself."""
         # A full table is no reason to do without the address: the hub then only knows less.
         with suppress(ValueError):
-            self._plane.add_neighbour(str(address), self._mac, TAP_PORT)
+            self._plane.add_neighbour(str(address), self._mac, TAP_PORT, self._hub)
 
     def disclaim(self, address: IpAddress) -> None:
         """The address is no longer this host's."""
         with suppress(KeyError):
-            self._plane.remove_neighbour(str(address))
+            self._plane.remove_neighbour(str(address), self._hub)
 
     def lost(self, lane: int, errno: int) -> None:
         """A lane's queue is gone: begin to make the interface again."""
@@ -158,14 +160,11 @@ class Tap:
         name = self._interface.name
         while True:
             await asyncio.sleep(RETRY_SECONDS)
-            self._plane.stop()
             try:
                 await self.open()
                 break
             except StartError as error:
                 self._journal.write("tap restore failed", interface=name, detail=str(error), retry_in=RETRY_SECONDS)
-            finally:
-                self._plane.start()
         self._restoring = None
         self._restored()
         self._journal.write("tap restored", interface=name)

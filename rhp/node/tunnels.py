@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Protocol
 
 from rhp.guard.protocol import (
     AddRoute,
@@ -28,8 +29,32 @@ from rhp.node.tally import Tally
 IpAddress = IPv4Address | IPv6Address
 
 
+class LooksAfterTunnels(Protocol):
+    """Hears of tunnels that come, go and change; of one hub, or of all of them."""
+
+    def installed(self, lineage: Lineage) -> None:
+        """A pair of SAs was installed."""
+        ...
+
+    def ended(self, lineage: Lineage) -> None:
+        """A lineage ended."""
+        ...
+
+    def moved(self, lineage: Lineage) -> None:
+        """A pair goes over another path."""
+        ...
+
+    def install_failed(self, effect: InstallSA, reason: str) -> None:
+        """The data plane refused a pair."""
+        ...
+
+    def follow_mtu(self) -> None:
+        """What the live tunnels can carry may have changed."""
+        ...
+
+
 class Tunnels:
-    """Keeps routes and MTU in step with the live children.
+    """Keeps routes and MTU of one hub's interface in step with the live children of that hub.
 
     `addresses` gives this machine's addresses at the moment, `assigned` those that peers gave, `ends` the
     outer addresses that a peer may be reached at; `mtu` is what the interface was set up with.
@@ -45,6 +70,7 @@ class Tunnels:
         addresses: Callable[[], Iterable[IpAddress]],
         assigned: Callable[[], Iterable[IpAddress]] = tuple,
         ends: Callable[[Lineage], Iterable[IpAddress]] = lambda lineage: (lineage.remote_ip,),
+        hub: str = "",
     ) -> None:
         self._children = children
         self._queue = queue
@@ -54,6 +80,7 @@ class Tunnels:
         self._addresses = addresses
         self._assigned = assigned
         self._ends = ends
+        self._hub = hub
         self._routed: Tally[str] = Tally()
         self._captured: Tally[str] = Tally()
         self.mtu = mtu
@@ -94,10 +121,11 @@ class Tunnels:
         """The interface was made anew: set every route again."""
         self.mtu = self._configured_mtu
         self._routed, self._captured = Tally(), Tally()
-        for lineage in self._children:
+        ours = [lineage for lineage in self._children if lineage.policy.hub == self._hub]
+        for lineage in ours:
             lineage.routes.clear()
             lineage.captures.clear()
-        for lineage in self._children:
+        for lineage in ours:
             self._add_routes(lineage)
         self.follow_mtu()
 
@@ -190,7 +218,7 @@ class Tunnels:
         """
         if self._interface.mtu is not None or self._interface.bridge is not None:
             return
-        smallest = max(LEAST_TAP_MTU, self._children.smallest_mtu() or self._configured_mtu)
+        smallest = max(LEAST_TAP_MTU, self._children.smallest_mtu(self._hub) or self._configured_mtu)
         wanted = min(self._configured_mtu, smallest)
         if wanted == self.mtu:
             return

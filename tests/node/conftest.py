@@ -20,7 +20,7 @@ from rhp.ike.config import ChildConfig, ConnectionConfig, EngineConfig, LocalAut
 from rhp.ike.engine import Engine
 from rhp.net.udp import FakeUdp
 from rhp.node.adapter import NON_ESP_MARKER, Adapter
-from rhp.node.children import Children
+from rhp.node.children import Children, HubPlace
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper
 from rhp.node.log import EventLog
@@ -199,7 +199,7 @@ class Rig:
             EventLog(self.loop.time), lambda: datetime(2026, 3, 1, tzinfo=UTC), self.published.append, expected
         )
         self.paths = PathMtus(lambda _: 1500)
-        self.children = Children(self.plane, hub or HubSettings(), self.paths.mtu)
+        self.children = Children(self.plane, {"": HubPlace(0, hub or HubSettings())}, self.paths.mtu)
         self.queue = NetworkQueue(self.guard)
         self.queue.start()
         self.interface = interface or InterfaceSettings()

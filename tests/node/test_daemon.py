@@ -410,10 +410,10 @@ def test_a_tap_that_vanishes_is_made_again(configured, run, monkeypatch):
         async with serving(*b), serving(*a) as (node, _):
             while not (await picture(a[0]))["connections"][0]["children"]:
                 await asyncio.sleep(0.01)
-            node._tap.lost(0, 5)
-            node._tap.lost(0, 5)
+            node._hubs.lost(0, 0, 5)
+            node._hubs.lost(0, 0, 5)
             await until(lambda: len(a[2].cables) == 2)
-            await until(lambda: node._tap._restoring is None)
+            await until(lambda: node._hubs.own.tap._restoring is None)
             assert [type(one) for one in a[2].asked].count(OpenTap) == 2
             assert [type(one) for one in a[2].asked].count(ConfigureLink) == 2
             for _ in range(3):

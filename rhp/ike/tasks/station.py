@@ -42,7 +42,7 @@ class TellStation(Task):
 
 
 def _notifies(sa: IkeSa) -> list[Notify]:
-    station = sa.ctx.config.station
+    station = sa.ctx.config.station_on(sa.config.policy.hub)
     if station is None or sa.maker is not Maker.ROCKHOPPER:
         return []
     if not any(child.mode == "ethernet" for child in sa.config.children):
