@@ -73,6 +73,21 @@ def test_the_state_of_the_interface_is_told(rhp, folder, answering, monkeypatch,
     assert words in rhp("status", "-c", folder / "rhp.toml").output
 
 
+@pytest.mark.parametrize(
+    ("isolate", "words"),
+    [
+        (False, "hub guests: interface guests0, in bridge br1, mtu 1422, 02:00:00:00:00:02, 3 tunnels"),
+        (True, "02:00:00:00:00:02, 3 tunnels, peers kept apart"),
+    ],
+)
+def test_further_hubs_are_told(rhp, folder, answering, monkeypatch, isolate, words):
+    interface = {**PICTURE["interface"], "name": "guests0", "bridge": "br1", "mac": "02:00:00:00:00:02"}
+    guests = {"name": "guests", "interface": interface, "ports": 3, "isolate": isolate}
+    monkeypatch.setitem(PICTURE, "hubs", [*PICTURE["hubs"], guests])
+    lines = rhp("status", "-c", folder / "rhp.toml").output.splitlines()
+    assert lines[2].endswith(words)
+
+
 def test_status_as_json(rhp, folder, answering):
     result = rhp("status", "-o", "json", "-c", folder / "rhp.toml")
     assert json.loads(result.output) == PICTURE

@@ -47,6 +47,7 @@ class FakePlane:
         self.probes = []
         self.sent = 2
         self.hub = None
+        self.hubs = {}
         self.neighbours = {}
         self.last_in = {}
         self.last_out = {}
@@ -111,7 +112,7 @@ class FakePlane:
         self.migrated.append((spi_in, local, remote, encapsulation))
 
     def set_hub(self, **values):
-        self.hub = values
+        self.hubs[values["hub"]] = self.hub = values
 
     def add_neighbour(self, ip, mac, port):
         assert port in self.ports
@@ -183,7 +184,9 @@ class LineLog:
 class Rig:
     """One node without daemon: engine, adapter, keeper and journal over fakes, at one address of the fake network."""
 
-    def __init__(self, connections, psks, *, address, hub=None, interface=None, hosts=None, answers=None, log=None):
+    def __init__(
+        self, connections, psks, *, address, hub=None, hubs=(), interface=None, hosts=None, answers=None, log=None
+    ):
         self.loop = asyncio.get_running_loop()
         self.address = ip_address(address)
         self.plane = FakePlane()
@@ -199,7 +202,9 @@ class Rig:
             EventLog(self.loop.time), lambda: datetime(2026, 3, 1, tzinfo=UTC), self.published.append, expected
         )
         self.paths = PathMtus(lambda _: 1500)
-        self.children = Children(self.plane, {"": HubPlace(0, hub or HubSettings())}, self.paths.mtu)
+        places = {name: HubPlace(number, settings) for number, (name, settings) in enumerate(dict(hubs).items(), 1)}
+        places[""] = HubPlace(0, hub or HubSettings())
+        self.children = Children(self.plane, places, self.paths.mtu)
         self.queue = NetworkQueue(self.guard)
         self.queue.start()
         self.interface = interface or InterfaceSettings()

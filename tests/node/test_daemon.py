@@ -24,7 +24,8 @@ from rhp.node.daemon import Node, run
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.preflight import RunFolder
-from rhp.node.settings import InterfaceSettings, NodeSettings
+from rhp.node.settings import HubSettings, InterfaceSettings, NamedHubSettings, NodeSettings
+from rhp.realm.policy import PortPolicy
 
 FRAME = bytes.fromhex("ffffffffffff 020000000001 88b5".replace(" ", "")) + b"a broadcast frame of an experiment" * 2
 
@@ -422,6 +423,41 @@ def test_a_tap_that_vanishes_is_made_again(configured, run, monkeypatch):
             counters = (await picture(a[0]))["counters"]["node"]
             assert counters["tap-lost"] == 1
             assert counters["tap-restored"] == 1
+
+    run(body())
+
+
+def test_a_named_hub_has_an_interface_of_its_own(configured, run, monkeypatch):
+    monkeypatch.setattr("rhp.node.tap.RETRY_SECONDS", 0.05)
+
+    async def body():
+        a, b = configured("a"), configured("b")
+        blue = NamedHubSettings("blue", InterfaceSettings(name="no-such-blue"), HubSettings(isolate=True))
+        cable = replace(a[1].connections[0], policy=PortPolicy(hub="blue"))
+        a = replace(a[0], hubs=(blue,)), replace(a[1], connections=(cable,)), a[2]
+        async with serving(*b), serving(*a) as (node, _):
+            while not (await picture(a[0]))["connections"][0]["children"]:
+                await asyncio.sleep(0.01)
+            own, other = a[2].cables
+            own.send(FRAME)
+            other.send(FRAME + b"of the other hub")
+            assert await until(lambda: received(b[2].cables[0])) == FRAME + b"of the other hub"
+            b[2].cables[0].send(FRAME)
+            assert await until(lambda: received(other)) == FRAME
+            shown = (await picture(a[0]))["hubs"]
+            assert [(one["name"], one["interface"]["name"], one["ports"], one["isolate"]) for one in shown] == [
+                (None, "no-such-a", 0, False),
+                ("blue", "no-such-blue", 1, True),
+            ]
+            assert shown[0]["counters"]["tap-frames-in"] == shown[1]["counters"]["tap-frames-in"] == 1
+            # What is made again is the interface that is gone, while the lanes run.
+            other.close()
+            remade = await until(lambda: a[2].cables[2:])
+            assert [one.name for one in a[2].asked if isinstance(one, OpenTap)][2:] == ["no-such-blue"]
+            await until(lambda: node._hubs.own.tap._restoring is None and node._journal.counters["tap-restored"])
+            b[2].cables[0].send(FRAME)
+            assert await until(lambda: received(remade[0])) == FRAME
+            assert received(own) is None
 
     run(body())
 
