@@ -70,10 +70,15 @@ class Hub:
 
 
 def places(plane: DataPlane, settings: NodeSettings) -> dict[str, HubPlace]:
-    """Make the named hubs on the data plane, and tell of all where they are and what holds there."""
+    """Make the named hubs on the data plane, and tell where each is; raises `StartError` where there are too many."""
     found = {OWN: HubPlace(0, settings.hub)}
-    for named in settings.hubs:
-        found[named.name] = HubPlace(plane.add_hub(), named.hub)
+    try:
+        for named in settings.hubs:
+            found[named.name] = HubPlace(plane.add_hub(), named.hub)
+    except ValueError:
+        raise StartError(
+            f"a node has at most {len(found) - 1} hubs beside its own; write fewer tables [hubs]"
+        ) from None
     return found
 
 
@@ -138,7 +143,8 @@ class Hubs:
 
     def lost(self, number: int, lane: int, errno: int) -> None:
         """A lane's queue of that hub's interface is gone."""
-        self._numbers[number].tap.lost(lane, errno)
+        if number in self._numbers:
+            self._numbers[number].tap.lost(lane, errno)
 
     async def close(self) -> None:
         """Make no interface any more."""
