@@ -185,6 +185,15 @@ class Children:
         """The number of a hub on the data plane."""
         return self._hubs[hub].number
 
+    def add_hub(self, name: str, place: HubPlace) -> None:
+        """One more hub."""
+        self._hubs[name] = place
+        self._mtus[name] = Tally()
+
+    def remove_hub(self, name: str) -> None:
+        """A hub without live lineages goes."""
+        del self._hubs[name], self._mtus[name]
+
     def ports(self) -> dict[str, int]:
         """How many live lineages there are in each hub, by its name."""
         return Counter(lineage.policy.hub for lineage in self._lineages.values())

@@ -103,10 +103,9 @@ class Hubs:
         self._network = network
         self._children = children
         self._path_mtu = settings.path_mtu
-        self._connections = tuple(connections)
         self._addresses = addresses
         self._ends = ends
-        self._homes = {one.name: one.policy.hub for one in self._connections}
+        self.belong(connections)
         own = NamedHubSettings(OWN, settings.interface, settings.hub)
         self._hubs = {one.name: self._make(one) for one in (own, *settings.hubs)}
         self._numbers = {hub.number: hub for hub in self._hubs.values()}
@@ -135,6 +134,38 @@ class Hubs:
         for hub in self._hubs.values():
             await hub.tap.open()
         self._children.set_hubs()
+
+    async def add(self, settings: NamedHubSettings) -> None:
+        """One more hub while the node runs. Raises `StartError`, and leaves nothing, if it cannot be made."""
+        try:
+            number = self._plane.add_hub()
+        except ValueError as error:
+            raise StartError(f"the hub {settings.name} cannot be made: {error}") from None
+        self._children.add_hub(settings.name, HubPlace(number, settings.hub))
+        hub = self._make(settings)
+        try:
+            _allow_descriptors(DESCRIPTORS + (len(self._hubs) + 1) * self._plane.prepared)
+            await hub.tap.open()
+        except StartError:
+            self._children.remove_hub(settings.name)
+            self._plane.remove_hub(number)
+            raise
+        self._hubs[settings.name] = self._numbers[number] = hub
+        self._children.set_hub(settings.name)
+
+    async def remove(self, name: str) -> None:
+        """Take a hub away while the node runs, and its interface with it; ValueError while there are tunnels in it."""
+        hub = self._hubs[name]
+        self._plane.remove_hub(hub.number)
+        del self._hubs[name], self._numbers[hub.number]
+        self._children.remove_hub(name)
+        hub.assigned.stop()
+        await hub.tap.close()
+
+    def belong(self, connections: Iterable[ConnectionConfig]) -> None:
+        """These are the connections from now on, and each says which hub its peers are in."""
+        self._connections = tuple(connections)
+        self._homes = {one.name: one.policy.hub for one in self._connections}
 
     async def add_queue(self, lane: int) -> None:
         """Give one more lane its queue of every interface; raises `StartError`."""

@@ -462,6 +462,28 @@ def test_a_named_hub_has_an_interface_of_its_own(configured, run, monkeypatch):
     run(body())
 
 
+def test_a_hub_comes_and_goes_while_the_node_serves(configured, run):
+    async def body():
+        settings, config, guard = configured("a")
+        async with serving(settings, config, guard) as (node, _):
+            green = NamedHubSettings("green", InterfaceSettings(name="no-such-green"), HubSettings(isolate=True))
+            await node._hubs.add(green)
+            assert [one["name"] for one in (await picture(settings))["hubs"]] == [None, "green"]
+            guard.cables[1].send(FRAME)
+            await until(lambda: node._plane.hub_counters(1)["tap-frames-in"] == 1)
+            await node._hubs.remove("green")
+            assert [one["name"] for one in (await picture(settings))["hubs"]] == [None]
+            # Its queue is closed as soon as the lanes have let go of it, and so the interface goes.
+            assert await until(lambda: received(guard.cables[1]) == b"")
+            guard.refuse = "ConfigureLink"
+            with pytest.raises(StartError, match="ConfigureLink is refused"):
+                await node._hubs.add(green)
+            assert node._plane.hubs() == [0]
+            assert await until(lambda: received(guard.cables[2]) == b"")
+
+    run(body())
+
+
 def test_strangers_change_nothing(configured, run):
     async def body():
         a, b = configured("a"), configured("b")

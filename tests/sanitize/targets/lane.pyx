@@ -354,6 +354,7 @@ cdef int fuzz(const uint8_t* data, size_t size) noexcept nogil:
         else:
             from_socket(&source, &flow)
     read_tap()
+    check(scene_apart(), b"no word to another hub")
     return 0
 
 

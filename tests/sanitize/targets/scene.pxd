@@ -31,5 +31,7 @@ cdef void scene_message(int index, const uint8_t* data, size_t len, uint16_t seg
 # Every slot of the TAP may be touched again, or only that of one frame with the room that the path may use.
 cdef void scene_open_frames() noexcept nogil
 cdef void scene_close_frame(uint8_t* data, uint32_t len) noexcept nogil
+# Whether nothing ever came to the other hub.
+cdef bint scene_apart() noexcept nogil
 # All that a lane counts, but for calls and octets.
 cdef uint64_t scene_counted() noexcept nogil

@@ -10,7 +10,7 @@ from linux_socket cimport CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_SPACE, SOL_UD
 
 from rhp._fast.drops cimport DROP_COUNT
 from rhp._fast.esp cimport ESP_TAIL_ROOM, esp_ctx_free, esp_ctx_new, esp_seal, esp_sealed_len
-from rhp._fast.hub cimport HUB_PROBE, HUB_SLOTS, hub_entry_t, hub_t
+from rhp._fast.hub cimport HUB_PROBE, HUB_SLOTS, HUB_SLOTS_LEAST, hub_entry_t, hub_t
 from rhp._fast.hub_lane cimport hub_lane_t
 from rhp._fast.lane cimport BATCH, HEAD_ROOM, RECEIVE_CONTROL_ROOM, SLOT_STRIDE, TAIL_ROOM, lane_read_mail, lane_t
 from rhp._fast.lanes cimport Lanes
@@ -35,6 +35,8 @@ cdef enum:
     # What may stand in front of an opened packet: a tunnel's Ethernet header and the TAP's own.
     OPENED_FRONT = 14 + VNET_HEADER
     ALL_OFFLOADS = 0x6f
+    OTHER_HUB = 1
+    OTHER_PORT = PEERS + 1
 
 OFFLOADS = ALL_OFFLOADS
 GCM, CHACHA, CBC, SHA256 = 20, 28, 12, 12
@@ -86,6 +88,10 @@ def build_plane():
     for peer in range(1, PEERS + 1):
         install(plane, peer, outer.getsockname()[1])
     plane.set_hub(static=[(STATION[1], 1), (STATION[2], 2)])
+    # Somebody with a station of the same name in another hub, who may never hear a thing.
+    other = plane.add_hub(stations=HUB_SLOTS_LEAST)
+    assert (other, plane.add_port("ethernet", hub=other)) == (OTHER_HUB, OTHER_PORT)
+    plane.set_hub(static=[(STATION[3], OTHER_PORT)], hub=other)
     return plane, host, tap, outer
 
 
@@ -222,6 +228,17 @@ cdef uint64_t scene_counted() noexcept nogil:
         ):
             total += stats.totals[index]
     return total
+
+
+cdef bint scene_apart() noexcept nogil:
+    cdef const stats_t* stats = &scene.lane.hubs[OTHER_HUB].stats
+    cdef uint64_t total = scene.lane.ports[OTHER_PORT].drops
+    cdef int index
+    for index in range(DROP_COUNT):
+        total += stats.drops[index]
+    for index in range(TOTAL_COUNT):
+        total += stats.totals[index]
+    return total == 0
 
 
 take_over(belongings[0], belongings[1].fileno())
