@@ -20,10 +20,11 @@ from bench.engine.pair import Pair
 from rhp._fast.dataplane import DataPlane
 from rhp.ike.effects import InstallSA
 from rhp.node import status
-from rhp.node.children import Children
+from rhp.node.children import Children, HubPlace
 from rhp.node.control.protocol import Request, build_result
 from rhp.node.control.server import ControlServer
 from rhp.node.edges import Edges
+from rhp.node.hubs import OWN
 from rhp.node.logring import LogRing
 from rhp.node.pathmtu import PathMtus
 from rhp.node.settings import HubSettings, NodeSettings
@@ -34,6 +35,18 @@ ROUNDS = 7
 PROGRAM = "from rhp.cli.main import main; main()"
 
 
+class _Hubs(list[SimpleNamespace]):
+    """The node's own hub, and no other."""
+
+    def __init__(self, interface: dict[str, Any]) -> None:
+        self.own = SimpleNamespace(name=OWN, number=0, tap=SimpleNamespace(picture=lambda: interface))
+        super().__init__([self.own])
+
+    def picture(self) -> list[dict[str, Any]]:
+        """Of the others."""
+        return []
+
+
 class Gateway:
     """The responder of so many handshakes, with all that its status is taken from, `sources`. `close` it."""
 
@@ -41,7 +54,7 @@ class Gateway:
         pair = Pair(peers)
         self.plane = DataPlane(1)
         paths = PathMtus(lambda _: 1500)
-        self._children = Children(self.plane, HubSettings(), paths.mtu)
+        self._children = Children(self.plane, {OWN: HubPlace(0, HubSettings())}, paths.mtu)
         pair.responder.on_install = self._install
         for number in range(peers):
             pair.handshake(number, 0.0)
@@ -55,7 +68,7 @@ class Gateway:
             watch=quiet,
             keeper=quiet,
             journal=quiet,
-            tap=cast("Any", SimpleNamespace(picture=lambda: {**interface, "mtu": 1422, "mac": "02:00:00:00:00:01"})),
+            hubs=cast("Any", _Hubs({**interface, "mtu": 1422, "mac": "02:00:00:00:00:01"})),
             edges=Edges(),
             adapter=quiet,
             settings=NodeSettings(),

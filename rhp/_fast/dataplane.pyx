@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from posix.time cimport timespec
 
-from atomic cimport RELAXED, store64
+from atomic cimport RELAXED, load64, store64
 from linux_system cimport CLOCK_MONOTONIC, clock_gettime, read, write
 
 from rhp._fast.address cimport address_parse

@@ -78,6 +78,8 @@ def ago(date: str, now: datetime) -> str:
     except ValueError:
         return "-"
     return f"{span(max(0.0, (now - then).total_seconds()))} ago"
+
+
 def plain(text: str) -> str:
     """Text for a terminal: a peer's identity comes from the network, and nothing of it may steer the terminal."""
     return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)

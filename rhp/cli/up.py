@@ -21,7 +21,8 @@ def up(config_file: Path) -> None:
 
     Two processes run: the guard, which has the keys and may change this machine's network, and the node, which talks to
     the world and may do neither. When one dies the other ends too; the exit code is then 70, or 71 where it was the
-    guard. It is 2 when the configuration has a mistake, and 1 where something else has to be mended before another start.
+    guard. It is 2 when the configuration has a mistake, and 1 where something else has to be mended before the next
+    start.
 
     \b
     Example: rhp up

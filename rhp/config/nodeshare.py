@@ -13,7 +13,7 @@ from rhp.crypto.algorithms import ENCRYPTIONS, INTEGRITIES, PRFS, Encryption, In
 from rhp.guard.codec import Atom, Codec
 from rhp.ike.config import EngineConfig
 from rhp.node.settings import NodeSettings
-from rhp.pki.identity import IdentityPattern
+from rhp.realm.pattern import IdentityPattern
 
 
 @dataclass(frozen=True, slots=True)

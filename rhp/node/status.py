@@ -7,7 +7,7 @@ where the name says so; octet counts are inner payload octets; SPIs are hexadeci
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import version

@@ -122,9 +122,8 @@ class Telemetry:
         """The guard refused something. Wrong proofs of peers are no news of the guard, and have a line of their own."""
         if isinstance(question, CheckPsk):
             return
-        connection = getattr(question, "connection", None)
-        interface = getattr(question, "interface", None)
-        self._journal.write("question refused", question=name, connection=connection, interface=interface, detail=reason)
+        about = {part: getattr(question, part, None) for part in ("connection", "interface")}
+        self._journal.write("question refused", question=name, **about, detail=reason)
 
     def _flush(self) -> None:
         self._log.flush()

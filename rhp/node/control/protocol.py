@@ -3,8 +3,8 @@
 Request  {"version": 1, "command": "rekey-ike", "connection": "office"}
 Answer   {"version": 1, "ok": true, "result": {...}}  or  {"version": 1, "ok": false, "error": "one sentence"}
 `events` is answered by one such line and then by one line per event, until the client hangs up; so is `log` with
-{"follow": "yes"}, by one line per line of the log, and `capture`, by lines of frames. A result may hold iterators in place of lists: they are made while
-the answer is sent, in pieces.
+{"follow": "yes"}, by one line per line of the log, and `capture`, by lines of frames. A result may hold iterators in
+place of lists: they are made while the answer is sent, in pieces.
 
 This module imports the standard library only: `rhp status` has to answer at once.
 """
@@ -26,7 +26,9 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 PIECE = 32
 """How many entries of an iterator are made in one go; with what they hold, some tens of kilobytes."""
 
-_FIELDS = frozenset({"connection", "child", "target", "peer", "form", "mac", "level", "lines", "follow", "octets", "address"})
+_FIELDS = frozenset(
+    {"connection", "child", "target", "peer", "form", "mac", "level", "lines", "follow", "octets", "address"}
+)
 _LONGEST_FIELD = 256
 
 COMMANDS: dict[str, frozenset[str]] = {
