@@ -30,7 +30,14 @@ class Stop:
     why: str
 
 
-Note = Start | Stop
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """The guard to the node: somebody wants the configuration read again; `why` is a word for the log."""
+
+    why: str
+
+
+Note = Start | Stop | Reload
 
 QUESTIONS: dict[int, type] = {
     1: protocol.SignOctets,
@@ -65,4 +72,4 @@ ANSWERS: dict[int, type] = {
     146: protocol.Refused,
 }
 
-NOTES: dict[int, type] = {192: Start, 193: Stop}
+NOTES: dict[int, type] = {192: Start, 193: Stop, 194: Reload}

@@ -17,7 +17,7 @@ from pathlib import Path
 from rhp.guard import exits, folders
 from rhp.guard.brief import Brief, Mistaken, Outcome
 from rhp.guard.child import Child
-from rhp.guard.kinds import Start, Stop
+from rhp.guard.kinds import Reload, Start, Stop
 from rhp.guard.local import LocalGuard
 from rhp.guard.protocol import Refused, ReleaseAll
 from rhp.guard.reading import read_configuration
@@ -106,6 +106,7 @@ class Guardian:
         """Answer until the node has ended; the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self._stop, signal.Signals(number).name)
+        self._loop.add_signal_handler(signal.SIGHUP, self._service.tell, Reload("SIGHUP"))
         self._service.start()
         status = await self._child.wait()
         if self._deadline is not None:

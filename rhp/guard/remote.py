@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 
 from rhp.guard.channel import Channel, ChannelError, close_all
-from rhp.guard.kinds import Start, Stop
+from rhp.guard.kinds import Reload, Start, Stop
 from rhp.guard.messages import LARGEST, build_question, parse_told
 from rhp.guard.protocol import Answer, Descriptors, Question, Refused
 from rhp.wire.errors import DecodeError
@@ -24,7 +24,11 @@ _LAST_NUMBER = (1 << 32) - 1
 
 
 class RemoteGuard:
-    """Asks over a channel. `stopped` hears why the guard wants the node to end, `lost` that there is no guard."""
+    """Asks over a channel.
+
+    `stopped` hears why the guard wants the node to end, `reload` why it is to read its configuration again, and `lost`
+    that there is no guard any more.
+    """
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -35,6 +39,7 @@ class RemoteGuard:
         self._number = 0
         self._alive = True
         self.stopped: Callable[[str], None] = lambda why: None
+        self.reload: Callable[[str], None] = lambda why: None
         self.lost: Callable[[], None] = lambda: None
         channel.set_blocking(False)
         self._loop.add_reader(channel.fileno(), self._readable)
@@ -110,6 +115,8 @@ class RemoteGuard:
             return
         if isinstance(told, Stop):
             self.stopped(told.why)
+        elif isinstance(told, Reload):
+            self.reload(told.why)
         elif not isinstance(told, Start):
             self._answered(number, told)
 

@@ -73,8 +73,9 @@ def test_a_signal_to_the_node_ends_both_in_order(nodes, number):
     assert "Traceback" not in nodes.a.process.text()
 
 
-def test_a_terminals_interrupt_goes_to_both(nodes):
-    os.killpg(nodes.a.process.pid, signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_a_terminal_sends_goes_to_both(nodes, number):
+    os.killpg(nodes.a.process.pid, number)
     assert nodes.a.process.wait(20) == exits.DONE
     said = nodes.a.process.text()
     assert "node stopped" in said

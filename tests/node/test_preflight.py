@@ -1,5 +1,10 @@
 """What has to be there before a node touches anything."""
 
+import fcntl
+import os
+import socket
+import threading
+
 import pytest
 
 from rhp.node.errors import StartError
@@ -81,3 +86,22 @@ def test_a_run_folder_that_cannot_be_made_is_one_sentence(tmp_path):
         pass
     with pytest.raises(StartError, match=r"file is no folder; .* node\.run_dir"), RunFolder(tmp_path / "file"):
         pass
+
+
+def test_a_start_waits_for_a_node_that_is_about_to_end(tmp_path):
+    """Its guard was killed, say, and it says farewell yet: nobody answers at its control socket any more."""
+    (tmp_path / "rhp.lock").touch()
+    held = os.open(tmp_path / "rhp.lock", os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    threading.Timer(0.2, os.close, (held,)).start()
+    with RunFolder(tmp_path):
+        pass
+
+
+def test_one_that_serves_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr("rhp.node.preflight.ENDING_SECONDS", 1000.0)
+    with socket.socket(socket.AF_UNIX) as serving, RunFolder(tmp_path):
+        serving.bind(str(tmp_path / "control.sock"))
+        serving.listen()
+        with pytest.raises(StartError, match="already running"), RunFolder(tmp_path):
+            pass

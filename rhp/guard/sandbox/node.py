@@ -12,6 +12,7 @@ others replace while we run (resolv.conf, hosts, nsswitch.conf). What is secret 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
 
@@ -26,6 +27,7 @@ _DEVICES = ("/dev/null", "/dev/urandom")
 def enter(start: Start) -> list[str]:
     """Give it all up; what this kernel cannot take is told, a sentence for each. Raises OSError where it must."""
     missing: list[str] = []
+    os.umask(0o077)
     process.call_itself(NAME)
     rules = _rules(start, missing)
     capabilities.bound()
