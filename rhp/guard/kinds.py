@@ -14,13 +14,12 @@ VERSION = 1
 class Start:
     """The guard to the node, first of all: who it is to be. Its configuration comes as a descriptor beside it.
 
-    `user`, `group` are the ids to run as; `folders` may be written to; `files` read, with all that is in them.
+    `user` and `group` are the ids to run as; `folders` may be written to.
     """
 
     user: int
     group: int
     folders: tuple[str, ...]
-    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
