@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
 import random
 import signal
 import socket
 import stat
+import sys
 from dataclasses import replace
 from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
@@ -23,9 +25,13 @@ from rhp.node.control.protocol import Request
 from rhp.node.daemon import Node, run
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
+from rhp.node.metrics.address import TcpAddress, UnixAddress
 from rhp.node.preflight import RunFolder
 from rhp.node.settings import HubSettings, InterfaceSettings, NamedHubSettings, NodeSettings
 from rhp.realm.policy import PortPolicy
+
+sys.path.insert(0, str(Path(__file__).parent))
+from metrics_rig import get
 
 FRAME = bytes.fromhex("ffffffffffff 020000000001 88b5".replace(" ", "")) + b"a broadcast frame of an experiment" * 2
 
@@ -520,3 +526,48 @@ def test_a_second_node_in_a_run_folder_is_refused(tmp_path):
     with RunFolder(tmp_path):
         assert (tmp_path / "rhp.lock").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_metrics_are_served_until_the_node_has_said_goodbye(configured, run, tmp_path, caplog):
+    where = UnixAddress(tmp_path / "metrics.sock")
+    states = set()
+
+    async def scrape(task):
+        while not task.done():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                states.add((await get(where, "/healthz")).text)
+                await get(where, "/metrics")
+
+    async def body():
+        settings, config, guard = configured("a")
+        async with serving(replace(settings, metrics=where), config, guard) as (node, task):
+            # The peer is not there, so that the farewell takes its time.
+            await until(lambda: node._engine.count() == 1)
+            scraping = asyncio.create_task(scrape(task))
+            await until(lambda: "running\n" in states)
+            monitored = await get(where)
+            assert 'rhp_connection_up{connection="cable"} 0.0' in monitored.text
+            node.stop("test")
+            await task
+            await scraping
+        assert states <= {"running\n", "stopping\n", "ending\n"}
+        assert not where.path.exists()
+        assert "Traceback" not in caplog.text and "metrics request failed" not in caplog.text
+
+    run(body())
+
+
+def test_metrics_that_cannot_be_served_stop_the_start_and_leave_nothing(configured, run):
+    async def body():
+        settings, config, guard = configured("a")
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            where = TcpAddress(ip_address("127.0.0.1"), taken.getsockname()[1])
+            taken.listen()
+            with pytest.raises(StartError, match="metrics cannot be served at 127"):
+                await Node(replace(settings, metrics=where), config, guard).serve()
+        assert isinstance(guard.asked[-1], ReleaseAll)
+        assert not settings.control_socket.exists()
+        guard.close()
+
+    run(body())
