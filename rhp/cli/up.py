@@ -17,7 +17,7 @@ def up(config_file: Path) -> None:
     """Run a node in the foreground
 
     Reads the configuration, opens the interface and the ports, brings the connections up and serves until it gets
-    SIGTERM or SIGINT, or until rhp down. The log goes to standard error.
+    SIGTERM or SIGINT, or until rhp down. The log goes to standard error, under systemd to the journal.
 
     Two processes run: the guard, which has the keys and may change this machine's network, and the node, which talks to
     the world and may do neither. When one dies the other ends too; the exit code is then 70, or 71 where it was the

@@ -12,6 +12,7 @@ import socket
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
@@ -48,7 +49,8 @@ class JournalHandler(logging.Handler):
         except Exception:
             self.lost += 1
             # The journal is gone, or will not have this line: standard error is all that is left.
-            print(record.getMessage(), file=sys.stderr)
+            with suppress(OSError, ValueError):
+                print(record.getMessage(), file=sys.stderr)
 
     def close(self) -> None:
         """Close the socket."""

@@ -134,6 +134,17 @@ def test_every_event_of_the_engine_becomes_one_line(event, logged, make_journal)
     assert json.loads(json.dumps(published))["event"] == words
 
 
+@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
+def test_every_line_says_who_and_every_bad_end_says_why(event, logged, make_journal):
+    make_journal(office="b.example.org").record(event)
+    (line,) = logged.getvalue().splitlines()
+    if getattr(event, "connection", ""):
+        assert " connection=office" in line
+        assert " peer=b.example.org" in line
+    if re.search(r"(closed|failed|refused|path changed) ", line):
+        assert " reason=" in line
+
+
 def test_no_event_of_the_engine_is_forgotten():
     assert {type(event) for event in SAMPLES} == set(events.Event.__args__)
 
