@@ -74,7 +74,7 @@ class Telemetry:
         address = self._settings.metrics
         if address is None:
             return
-        # The client library costs twelve megabytes, so only nodes that use it load it.
+        # The client library costs some megabytes and a tenth of a second, so only nodes that use it load it.
         from rhp.node.metrics.exporter import Exporter
         from rhp.node.metrics.server import MetricsServer
 
