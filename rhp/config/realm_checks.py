@@ -61,6 +61,8 @@ def _meets(rule: IdentityPattern, pattern: IdentityPattern) -> bool:
         return rule.matches(pattern.identity)
     if rule.identity is not None:
         return pattern.matches(rule.identity)
+    if rule.network is not None and pattern.network is not None:
+        return rule.network.version == pattern.network.version and rule.network.overlaps(pattern.network)
     if rule.kind == pattern.kind == "name":
         ours, theirs = b"." + rule.domain, b"." + pattern.domain
         return ours.endswith(theirs) or theirs.endswith(ours)

@@ -1,6 +1,6 @@
 """Two patterns of two realms of which neither is the narrower one, although one identity may fit both.
 
-Exact identities and domains conflict when they are the same; of two domains that lie in each other one is the narrower.
+Exact identities, domains and networks conflict when they are the same; of two that lie in each other one is narrower.
 Two lists of parts conflict when they say as much, do not contradict each other, and name different attributes:
 "O=example, OU=sales" and "O=example, C=CH" leave open where the sales people of Switzerland belong. A name may have
 one attribute twice, but nobody means such a one, so "OU=sales" and "OU=production" are no conflict. Should such a name
@@ -56,7 +56,7 @@ def _meaning(pattern: IdentityPattern) -> Hashable:
         return pattern.kind, identity_key(pattern.identity)
     if pattern.kind == "parts":
         return pattern.kind, frozenset(pattern.parts)
-    return pattern.kind, pattern.domain, pattern.parts
+    return pattern.kind, pattern.domain, pattern.parts, pattern.network
 
 
 def _overlaps(owned: Sequence[Owned]) -> Iterator[Conflict]:

@@ -3,6 +3,7 @@
     exact               a dictionary by identity
     "*@sales.example"   a dictionary by domain
     "*.sales.example"   a dictionary by domain, asked for each domain that the name lies in
+    "10.0.0.0/8"        a dictionary by network, asked once for each length of prefix
     "O=example, OU=x"   a dictionary by one part, the one that the fewest other patterns have
     "%any", "%null"     lists
 
@@ -14,10 +15,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_network
 from typing import Generic, TypeVar
 
 from rhp.pki.dn import Part
-from rhp.realm.pattern import IdentityPattern, dn_parts, with_wildcards
+from rhp.realm.pattern import IdentityPattern, IpNetwork, address_of, dn_parts, with_wildcards
 from rhp.realm.pool import Key, identity_key
 from rhp.wire.iana import IdType
 from rhp.wire.identity import Identity
@@ -29,7 +31,7 @@ Entry = tuple[IdentityPattern, V]
 class PatternTable(Generic[V]):
     """Patterns and what each stands for. Entries that fit equally well come out in the order they were put in."""
 
-    __slots__ = ("_anchored", "_any", "_exact", "_labels", "_mail", "_name", "_null", "tried")
+    __slots__ = ("_anchored", "_any", "_exact", "_labels", "_mail", "_name", "_networks", "_null", "_prefixes", "tried")
 
     def __init__(self, entries: Iterable[Entry[V]] = ()) -> None:
         self._any: list[Entry[V]] = []
@@ -38,6 +40,9 @@ class PatternTable(Generic[V]):
         self._mail: dict[bytes, list[Entry[V]]] = {}
         self._name: dict[bytes, list[Entry[V]]] = {}
         self._labels = 0
+        self._networks: dict[IpNetwork, list[Entry[V]]] = {}
+        # The lengths of prefixes, by IP version.
+        self._prefixes: dict[int, set[int]] = {4: set(), 6: set()}
         # How many patterns were tried one by one so far; a test counts by this that the index does its work.
         self.tried = 0
         listed = list(entries)
@@ -67,6 +72,9 @@ class PatternTable(Generic[V]):
         elif identity.id_type == IdType.FQDN:
             for domain in self._domains(identity.data.lower()):
                 yield from self._name.get(domain, ())
+        elif (address := address_of(identity)) is not None:
+            for prefix in self._prefixes[address.version]:
+                yield from self._networks.get(ip_network((address, prefix), strict=False), ())
         elif self._anchored and (parts := dn_parts(identity)) is not None:
             for part in with_wildcards(parts):
                 yield from self._anchored.get(part, ())
@@ -83,6 +91,10 @@ class PatternTable(Generic[V]):
 
     def _put(self, entry: Entry[V]) -> None:
         pattern = entry[0]
+        if pattern.network is not None:
+            self._prefixes[pattern.network.version].add(pattern.network.prefixlen)
+            self._networks.setdefault(pattern.network, []).append(entry)
+            return
         if pattern.kind == "any":
             self._any.append(entry)
         elif pattern.kind == "null":

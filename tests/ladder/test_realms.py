@@ -76,6 +76,7 @@ def in_realm(link):
         ("O=example, OU=attic, CN=x", "company"),
         ("O=elsewhere, OU=sales", "rest"),
         ("198.51.100.7", "rest"),
+        ("10.7.0.1", "works"),
         ("@#0a1b", "rest"),
     ],
 )
@@ -84,7 +85,7 @@ def test_the_narrowest_rule_decides(ladder, who, where):
         "rest": ("any",),
         "company": ("O=example",),
         "sales": ("*@sales.example.org", "*.sales.example.org", "O=example,OU=sales"),
-        "works": ("OU=works, O=example",),
+        "works": ("OU=works, O=example", "10.7.0.0/16"),
         "shop": ("*.shop.sales.example.org",),
         "board": ("boss@sales.example.org",),
     }

@@ -20,19 +20,20 @@ RULES = st.one_of(
     DOMAINS,
     st.tuples(LABELS, DOMAINS).map("@".join),
     st.sampled_from(["10.0.0.1", "fd00::1", "@#00ff"]),
+    st.sampled_from(["0.0.0.0/0", "10.0.0.0/8", "10.0.0.0/30", "10.0.0.1/32", "::/0", "fd00::/8", "fd00::1/128"]),
 )
 WHOLE = st.one_of(RULES, st.just("%null"))
 
 
 def _odd(data):
-    return [Identity(kind, data) for kind in (IdType.FQDN, IdType.RFC822_ADDR, IdType.DER_ASN1_DN, IdType.KEY_ID)]
+    return [Identity(kind, data) for kind in (IdType.FQDN, IdType.RFC822_ADDR, IdType.DER_ASN1_DN, IdType.IPV4_ADDR)]
 
 
 IDENTITIES = st.one_of(
     DOMAINS.map(parse_identity),
     st.tuples(LABELS, DOMAINS).map("@".join).map(parse_identity),
     DNS.map(lambda text: Identity(IdType.DER_ASN1_DN, parse_dn(text))),
-    st.sampled_from(["10.0.0.1", "fd00::1", "@#00ff"]).map(parse_identity),
+    st.sampled_from(["10.0.0.1", "10.0.0.9", "192.0.2.1", "fd00::1", "fd01::1", "@#00ff"]).map(parse_identity),
     st.just(ANONYMOUS),
     st.just(Identity(IdType.NULL, b"x")),
     # Whatever else the network may bring: dots and at signs anywhere, names that are no names.

@@ -20,6 +20,7 @@ def test_the_same_rule_in_two_realms():
         ("a@x.org", "A@x.org"),
         ("O=x, OU=y", "ou=Y, o=X"),
         ("10.0.0.1", "10.0.0.1"),
+        ("10.0.0.0/8", "10.0.0.0/8"),
     ):
         assert among(("sales", text), ("production", again)) == [(1, 0)]
         assert among(("sales", text), ("sales", again)) == [(1, 0)]
@@ -31,6 +32,8 @@ def test_of_two_rules_one_is_narrower():
             ("all", "any"),
             ("company", "*.example.org"),
             ("sales", "*.sales.example.org"),
+            ("net", "10.0.0.0/8"),
+            ("part", "10.1.0.0/16"),
             ("boss", "boss.sales.example.org"),
             ("mail", "*@example.org"),
             ("names", "O=example"),
@@ -69,7 +72,7 @@ def _is_conflict(one, other):
     if pattern.kind != "parts":
         if pattern.kind == "exact":
             return pattern.matches(rival.identity)
-        return pattern.domain == rival.domain
+        return (pattern.domain, pattern.network) == (rival.domain, rival.network)
     if set(pattern.parts) == set(rival.parts):
         return True
     ours, theirs = sorted(oid for oid, _ in pattern.parts), sorted(oid for oid, _ in rival.parts)

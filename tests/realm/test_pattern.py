@@ -15,6 +15,8 @@ from rhp.realm.pattern import IdentityPattern
         ("*.sales.example.com", ["a.sales.example.com", "a.b.sales.example.com"], ["sales.example.com"]),
         ("carl@example.com", ["Carl@Example.com"], ["carla@example.com"]),
         ("10.0.0.1", ["10.0.0.1"], ["10.0.0.2"]),
+        ("10.0.0.0/8", ["10.0.0.1", "10.255.0.0"], ["11.0.0.1", "@10.0.0.1", "::a00:1"]),
+        ("fd00::/8", ["fd12::1"], ["fe80::1", "10.0.0.1"]),
         (
             "O=example,OU=sales",
             ["O=example, OU=sales", "C=CH, O=Example, OU=SALES, CN=x", "OU=sales, CN=x, O=example"],
@@ -36,6 +38,8 @@ def test_rules(rule, matching, others):
     [
         ("", "not an identity"),
         ("sales*", 'write "%any"'),
+        ("10.0.0.1/8", 'write "10.0.0.0/8"'),
+        ("10.0.0.0/33", "not an identity"),
         ("*@", "a domain has to follow"),
         ("O=", "not a part"),
         ("XX=y", "not an attribute"),

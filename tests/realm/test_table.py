@@ -43,6 +43,8 @@ def test_the_narrowest_comes_first():
         "*.example.org",
         "%any",
     ]
+    made = table("%any", "0.0.0.0/0", "10.1.0.0/16", "10.0.0.0/8", "10.1.2.3")
+    assert found(made, "10.1.2.3") == ["10.1.2.3", "10.1.0.0/16", "10.0.0.0/8", "0.0.0.0/0", "%any"]
     made = table("%any", "O=example", "OU=sales, O=example", "O=example, OU=*")
     assert found(made, "C=CH, O=Example, OU=Sales, CN=x") == [
         "OU=sales, O=example",
@@ -67,6 +69,7 @@ def test_three_hundred_realms_cost_what_one_costs():
             f"*.r{number}.example.org",
             f"C=CH, O=example, OU=r{number}",
             f"only@r{number}.example.org",
+            f"10.{number % 256}.{number // 256}.0/24",
         )
     ]
     made = table(*rules, "%any")
@@ -75,6 +78,7 @@ def test_three_hundred_realms_cost_what_one_costs():
         ("only@r299.example.org", "only@r299.example.org"),
         ("a.b.r150.example.org", "*.r150.example.org"),
         ("C=CH, O=example, OU=r0, CN=x", "C=CH, O=example, OU=r0"),
+        ("10.7.1.9", "10.7.1.0/24"),
         ("stranger@elsewhere.org", "%any"),
         ("C=CH, O=example, CN=x", "%any"),
     ):
