@@ -113,7 +113,9 @@ class Engine:
         return found
 
     def initiate(self, connection: str, now: float, path: Path, redirected_from: IpAddress | None = None) -> int:
-        """Begin an IKE SA with the first child of that connection; its id. Raises LocalError for an unknown name.
+        """Begin an IKE SA with the first child of that connection; its id.
+
+        Raises LocalError for an unknown name, or a realm's: its peers are many, and call.
 
         `redirected_from` is the gateway that sent us to this one (RFC 5685).
         """
@@ -121,6 +123,8 @@ class Engine:
         config = ctx.config.connection(connection)
         if config is None:
             raise LocalError("unknown-connection", connection)
+        if config.match:
+            raise LocalError("realm-calls-nobody", connection)
         child = config.children[0] if config.children else None
         return initiation.begin(ctx, config, child, path, now, redirected_from=redirected_from).id
 

@@ -2,8 +2,8 @@
 
 A pattern is exact, a domain ("*@x" of mail addresses, "*.x" of host names), a network of addresses, a distinguished
 name, or "%any". There are two readings of a distinguished name. As the `remote.id` of a connection it is whole, and "*"
-may stand for a value. In the `match` of a realm it lists parts: who has all of them fits, in whatever order and whatever
-else there is.
+may stand for a value. In the `match` of a realm it lists parts: who has all of them fits, in whatever order and
+whatever else there is.
 
 Of two patterns that fit one identity the narrower one has the greater `specificity`. `rhp.realm.table` finds the
 patterns that fit without trying each, and `rhp.realm.conflicts` finds two of which neither is the narrower one.

@@ -21,6 +21,7 @@ from ladder_world import config, connection
 
 from rhp.guard.policy import GuardPolicy, PskSecret
 from rhp.ike.config import RemoteAuth
+from rhp.ike.errors import LocalError
 from rhp.ike.events import AuthenticationFailed, ChildFailed, IkeEstablished
 from rhp.ike.tasks.cert import MAX_AUTHORITIES
 from rhp.ike.tasks.identify import MAX_NAMES
@@ -387,6 +388,13 @@ def test_a_realm_of_strangers(ladder):
     b = gate(realm("rest", "any"), realm("sales", "*@sales.example.org", auth="pubkey"), guests)
     link = ladder(config(a), b, policy, keys(rest=KEY, sales=None, guests=None)).establish().establish()
     assert [sa.realm for sa in link.b.engine.status()] == ["guests", "guests"]
+
+
+def test_a_realm_calls_nobody(ladder):
+    link = ladder(b=gate(realm("sales", "any")))
+    with pytest.raises(LocalError, match="realm-calls-nobody"):
+        link.b.engine.initiate("sales", link.now, link.b.path_to(link.a))
+    assert link.b.states() == []
 
 
 # Tickets (RFC 5723).
