@@ -98,7 +98,7 @@ def lines(picture: dict[str, Any], now: datetime, room: int | None = None) -> It
 
 def _hub(hub: dict[str, Any]) -> Iterator[str]:
     yield from _interface(hub["interface"])
-    yield f"{hub['ports']} tunnels"
+    yield "1 tunnel" if hub["ports"] == 1 else f"{hub['ports']} tunnels"
     if hub["isolate"]:
         yield "peers kept apart"
 
