@@ -209,7 +209,7 @@ class Hubs:
     def heard(self, event: events.Event, *, again: bool) -> None:
         """Look at an event of the engine; `again` says whether the connection will be tried again."""
         if isinstance(event, events.AddressesAssigned):
-            self._hubs[self._homes.get(event.connection, OWN)].assigned.heard(event, again=again)
+            self._named(self._homes.get(event.connection, OWN)).assigned.heard(event, again=again)
             return
         # An IKE SA that brought one of them nothing means nothing to it.
         for hub in self._hubs.values():
@@ -217,7 +217,7 @@ class Hubs:
 
     def shape(self, effect: InstallSA) -> InstallSA:
         """A child's selectors, narrowed to the networks that its peer told us of, where it told any."""
-        return self._hubs[effect.policy.hub].assigned.shape(effect)
+        return self._named(effect.policy.hub).assigned.shape(effect)
 
     # The status.
 
@@ -243,7 +243,11 @@ class Hubs:
     # Building.
 
     def _of(self, lineage: Lineage) -> Tunnels:
-        return self._hubs[lineage.policy.hub].tunnels
+        return self._named(lineage.policy.hub).tunnels
+
+    def _named(self, name: str) -> Hub:
+        """That hub; or the node's own, for one that has gone and of which the data plane will say so."""
+        return self._hubs.get(name, self.own)
 
     def _make(self, settings: NamedHubSettings) -> Hub:
         interface = settings.interface

@@ -15,11 +15,14 @@ from ipaddress import ip_address, ip_interface, ip_network
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, UDP
 
+from rhp.config.selectors import selector
+from rhp.crypto.proposal import default_esp_proposals
 from rhp.guard.policy import GuardPolicy, PskSecret
-from rhp.guard.protocol import ConfigureLink, Descriptors, Done, OpenTap, OpenUdp, Refused, ReleaseAll
+from rhp.guard.protocol import AddRoute, ConfigureLink, Descriptors, Done, OpenTap, OpenUdp, Refused, ReleaseAll
 from rhp.guard.secrets import SecretStore
-from rhp.ike.config import EngineConfig
+from rhp.ike.config import ChildConfig, EngineConfig
 from rhp.node.control.client import ask
 from rhp.node.control.protocol import Request
 from rhp.node.daemon import Node, run
@@ -464,6 +467,34 @@ def test_a_named_hub_has_an_interface_of_its_own(configured, run, monkeypatch):
             b[2].cables[0].send(FRAME)
             assert await until(lambda: received(remade[0])) == FRAME
             assert received(own) is None
+
+    run(body())
+
+
+def test_the_routes_of_a_tunnel_lead_to_the_interface_of_its_hub(configured, run):
+    async def body():
+        nets = {"a": "10.98.0.0/24", "b": "10.99.0.0/24"}
+        a, b = configured("a"), configured("b")
+        blue = NamedHubSettings("blue", InterfaceSettings(name="no-such-blue"), HubSettings())
+        found = []
+        for one, ours, theirs in ((a, "a", "b"), (b, "b", "a")):
+            selectors = tuple((selector(nets[side]),) for side in (ours, theirs))
+            child = ChildConfig("net", "tunnel", *selectors, default_esp_proposals())
+            policy = PortPolicy(hub="blue" if one is a else "")
+            connection = replace(one[1].connections[0], children=(child,), policy=policy)
+            hubs = (blue,) if one is a else ()
+            found.append((replace(one[0], hubs=hubs), replace(one[1], connections=(connection,)), one[2]))
+        a, b = found
+        async with serving(*b), serving(*a):
+            await until(lambda: AddRoute(nets["b"], "no-such-blue") in a[2].asked)
+            await until(lambda: AddRoute(nets["a"], "no-such-b") in b[2].asked)
+            # A packet for that network from the host, and its answer, by the queue of that hub alone.
+            (child,) = (await picture(a[0]))["connections"][0]["children"]
+            mac, host = bytes.fromhex(child["pseudo_mac"].replace(":", "")), bytes.fromhex("020000000077")
+            packet = bytes(IP(src="10.98.0.1", dst="10.99.0.1") / UDP(sport=1, dport=2) / b"hello")
+            a[2].cables[1].send(mac + host + b"\x08\x00" + packet)
+            assert (await until(lambda: received(b[2].cables[0])))[14:] == packet
+            assert received(a[2].cables[0]) is None
 
     run(body())
 
