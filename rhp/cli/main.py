@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {
     "init": "rhp.cli.init:init",
@@ -96,6 +99,8 @@ class LazyGroup(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Complete a command's name without importing any."""
+        from click.shell_completion import CompletionItem
+
         found = [
             CompletionItem(name, help=summary) for name, summary in SUMMARIES.items() if name.startswith(incomplete)
         ]

@@ -38,6 +38,8 @@ Stream = Callable[[Request, Put], Callable[[], None]]
 """Begins to give events to a client and returns what ends that; raises `CommandRefused` with a sentence."""
 
 MAX_CLIENTS = 32
+MAX_FOLLOWERS = 24
+"""Who follows stays for good, so some places are left for those who ask once."""
 MAX_WAITING_EVENTS = 1000
 MAX_WAITING_LINES = 64
 """Of the other streams, whose lines are longer."""
@@ -158,6 +160,9 @@ class ControlServer:
             request = parse_request(line)
         except BadRequest as error:
             await self._send(writer, build_error(str(error)))
+            return False
+        if _topic(request) is not None and len(self._followers) >= MAX_FOLLOWERS:
+            await self._send(writer, build_error(f"{MAX_FOLLOWERS} clients follow this node already; end one of them"))
             return False
         with contextlib.ExitStack() as following:
             try:

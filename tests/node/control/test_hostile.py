@@ -158,3 +158,22 @@ def test_a_follower_that_does_not_read_loses_events_and_not_the_node(served, mon
             await asyncio.sleep(0.001)
 
     served(body)
+
+
+def test_those_who_follow_leave_places_for_others(served, quiet):
+    async def body(server, desk, path):
+        with contextlib.ExitStack() as held:
+            for _ in range(server_module.MAX_FOLLOWERS):
+                client = held.enter_context(socket.socket(socket.AF_UNIX))
+                client.connect(str(path))
+                client.sendall(build_request(Request("events")))
+            while len(server._followers) < server_module.MAX_FOLLOWERS:
+                await asyncio.sleep(0.001)
+            with pytest.raises(ControlError, match="24 clients follow this node already"):
+                await asyncio.to_thread(ask, path, Request("log", {"follow": "yes"}))
+            assert await asyncio.to_thread(ask, path, Request("log")) == {"did": "log"}
+            assert await asyncio.to_thread(ask, path, Request("status")) == {"did": "status"}
+        while server._followers:
+            await asyncio.sleep(0.001)
+
+    served(body)
