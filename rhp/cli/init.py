@@ -148,16 +148,14 @@ def _auth(text: str) -> str:
 
 
 def _own_name() -> str:
-    """What this machine calls itself, where that can be a gateway's name."""
+    """What this machine calls itself, where that can be a gateway's name; no name server is asked."""
     from rhp.config.invitation import host_name
 
-    for name in (socket.getfqdn(), socket.gethostname()):
-        try:
-            if not name.startswith("localhost"):
-                return host_name(name)
-        except ValueError:
-            continue
-    return ""
+    name = socket.gethostname()
+    try:
+        return "" if name.startswith("localhost") else host_name(name)
+    except ValueError:
+        return ""
 
 
 def _text_of(invitation: Path) -> str:

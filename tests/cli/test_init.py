@@ -146,6 +146,20 @@ def test_mistakes_are_one_sentence_and_write_nothing(rhp, tmp_path, more, told):
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(("host", "name"), [("Gate.example.org", "gate.example.org"), ("gate", "gate")])
+def test_the_name_is_this_machine_s_unless_it_is_given(rhp, tmp_path, monkeypatch, host, name):
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    assert rhp("init", "gateway", "--yes", "-c", tmp_path / "rhp.toml").exit_code == 0
+    assert (tmp_path / f"{name}.pem").exists()
+
+
+@pytest.mark.parametrize("host", ["localhost", "my_machine", "10.0.0.1"])
+def test_a_machine_whose_name_says_nothing_needs_one(rhp, tmp_path, monkeypatch, host):
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    result = rhp("init", "gateway", "--yes", "-c", tmp_path / "rhp.toml")
+    assert result.output == 'rhp: --name: "" is not the name of a host; write for example vpn.example.org\n'
+
+
 def test_an_invitation_that_is_none(rhp, tmp_path):
     (tmp_path / "text").write_text("nothing")
     result = rhp("init", "client", tmp_path / "text", "--yes", "-c", tmp_path / "rhp.toml")

@@ -8,6 +8,7 @@ room, and the queue is never longer than there are keys.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 from collections import Counter
@@ -26,6 +27,7 @@ CLOSE_SECONDS = 3.0
 Key = tuple[str, ...] | tuple[str, bytes]
 Value = str | int | bytes
 Change = tuple[str, tuple[Value, ...]]
+_logger = logging.getLogger("rhp")
 _Trouble = (sqlite3.Error, OSError, StateError)
 
 
@@ -128,6 +130,11 @@ class Writer:
         except _Trouble as error:
             self._in_trouble(error)
             return False
+        except Exception:
+            # A mistake of ours with one of them: trying again would not help, and the others have to go on.
+            self.counters["state-change-lost"] += len(batch)
+            _logger.exception("step failed")
+            return True
         if self._failing:
             self._failing = False
             self._recovered()

@@ -1,5 +1,6 @@
 """The thread that writes: newest wins, nothing waits for it, and what cannot be written now is written later."""
 
+import logging
 import os
 import sqlite3
 import subprocess
@@ -18,6 +19,17 @@ READ = "SELECT ticket_id, expires FROM spent_tickets ORDER BY 1"
 
 def put(writer, name, number):
     writer.put(("spent", name), WRITE, (name, number))
+
+
+@pytest.fixture
+def logged():
+    """What the program logs, whatever was set up for its log elsewhere."""
+    found = []
+    handler = logging.Handler()
+    handler.emit = found.append
+    logging.getLogger("rhp").addHandler(handler)
+    yield found
+    logging.getLogger("rhp").removeHandler(handler)
 
 
 def test_what_was_put_is_written(writer, rows):
@@ -60,6 +72,20 @@ def test_the_queue_has_an_end(writer, monkeypatch):
         put(one, b"%d" % number, number)
     assert [key for _, key in one._waiting] == [b"2", b"3", b"4"]
     assert one.counters["state-change-lost"] == 2
+
+
+def test_what_cannot_be_written_at_all_does_not_stop_the_rest(writer, rows, logged):
+    one = writer()
+    one.open()
+    one.start()
+    put(one, b"a", 1 << 70)
+    assert one.flush(10)
+    put(one, b"b", 2)
+    assert one.flush(10)
+    one.close()
+    assert rows(READ) == [(b"b", 2)]
+    assert one.counters == {"state-change-lost": 1}
+    assert [record.getMessage() for record in logged] == ["step failed"]
 
 
 def test_putting_never_waits_for_the_disk(writer, file, monkeypatch):
