@@ -19,7 +19,7 @@ cdef enum:
     MAX_HUBS = 4096
     HUB_SLOTS = 32768               # Of hub 0, and the most.
     HUB_SLOTS_LEAST = 256
-    HUB_PROBE = 16
+    HUB_PROBE = 24                  # With 16, one of 10,000 stations found no room in one hub of a hundred.
     HUB_UNKNOWN = -1
 
 cdef enum learn_t:
