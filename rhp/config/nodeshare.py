@@ -33,7 +33,7 @@ _codec = Codec(
         Encryption: Atom(lambda item: item.name, _encryptions.__getitem__),
         Integrity: Atom(lambda item: item.name, _integrities.__getitem__),
         Prf: Atom(lambda item: item.name, _prfs.__getitem__),
-        IdentityPattern: Atom(lambda item: item.text, IdentityPattern.parse),
+        IdentityPattern: Atom(IdentityPattern.export, IdentityPattern.restore),
     }
 )
 
