@@ -26,6 +26,8 @@ IpNetwork = IPv4Network | IPv6Network
 Specificity = tuple[int, int, int]
 
 _RANKS: dict[Kind, int] = {"any": 0, "parts": 1, "dn": 2, "net": 3, "name": 4, "mail": 5, "exact": 6, "null": 7}
+# No identity and no name of an attribute begins like this.
+_RULE = "match "
 _ANY_TEXTS = ("%any", "*", "any")
 _GRAMMAR = 'write "%any", "*@domain", "*.domain", a network or one identity'
 
@@ -80,6 +82,15 @@ class IdentityPattern:
             if part in parts[:number]:
                 raise ValueError(f'"{text}" has a part twice; leave one of them out')
         return cls(text, "parts", parts=parts)
+
+    def export(self) -> str:
+        """One text from which `restore` makes the same pattern, whichever of the two readings it had."""
+        return f"{_RULE}{self.text}" if self.kind == "parts" else self.text
+
+    @classmethod
+    def restore(cls, text: str) -> IdentityPattern:
+        """The pattern of which `export` gave that text; ValueError for another text."""
+        return cls.rule(text.removeprefix(_RULE)) if text.startswith(_RULE) else cls.parse(text)
 
     @property
     def specificity(self) -> Specificity:

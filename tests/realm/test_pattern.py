@@ -1,6 +1,8 @@
 """The texts of a realm's `match`. Those of a connection's `remote.id` are tried in tests/pki/test_identity.py."""
 
 import pytest
+from hypothesis import given
+from realm_texts import WHOLE
 
 from rhp.pki.identity import parse_identity
 from rhp.realm.pattern import IdentityPattern
@@ -65,3 +67,12 @@ def test_more_parts_are_narrower_and_a_value_is_narrower_than_any():
     rules = ["%any", "O=*", "O=x", "O=x, OU=*", "O=x, OU=y", "O=x, OU=y, CN=z"]
     ranks = [IdentityPattern.rule(rule).specificity for rule in rules]
     assert ranks == sorted(set(ranks))
+
+
+@given(WHOLE)
+def test_a_pattern_travels_as_one_text(text):
+    read = [IdentityPattern.parse] if text == "%null" else [IdentityPattern.parse, IdentityPattern.rule]
+    for pattern in (one(text) for one in read):
+        again = IdentityPattern.restore(pattern.export())
+        assert again == pattern
+        assert (again.parts, again.domain, again.network) == (pattern.parts, pattern.domain, pattern.network)
