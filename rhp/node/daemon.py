@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rhp.guard.guard import Guard
-from rhp.guard.protocol import Refused, ReleaseAll
+from rhp.guard.protocol import Question, Refused, ReleaseAll
 from rhp.ike import events
 from rhp.ike.config import EngineConfig
 from rhp.ike.engine import Engine
@@ -72,7 +72,7 @@ class Node:
             raise StartError(error.detail) from error
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._guard = WatchedGuard(guard, self._loop.time, lambda *refusal: self._telemetry.refused(*refusal))
+        self._guard = WatchedGuard(guard, self._loop.time, self._refused)
         self._began = self._loop.time()
         self._stop = asyncio.Event()
         self._why = ""
@@ -302,6 +302,11 @@ class Node:
         if isinstance(event, events.InitiationFailed | events.ChildFailed):
             extra["retry_in"] = retry
         self._journal.record(event, **extra)
+
+    def _refused(self, name: str, question: Question, reason: str) -> None:
+        # What stops the start is told by its one sentence.
+        if self._state != "starting":
+            self._telemetry.refused(name, question, reason)
 
     def _ends(self, lineage: Lineage) -> list[IpAddress]:
         """The outer addresses of a peer: those configured, and those that it told us of."""

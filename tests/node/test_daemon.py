@@ -245,7 +245,7 @@ def test_a_wrong_key_is_told_by_both_nodes(configured, run):
 
 
 @pytest.mark.parametrize("refused", ["OpenUdp", "OpenTap", "ConfigureLink"])
-def test_a_start_that_fails_leaves_nothing(configured, run, refused):
+def test_a_start_that_fails_leaves_nothing(configured, run, refused, caplog):
     async def body():
         settings, config, guard = configured("a", refuse=refused)
         before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
@@ -255,6 +255,7 @@ def test_a_start_that_fails_leaves_nothing(configured, run, refused):
         guard.close()
         assert not settings.control_socket.exists()
         assert guard.asked[-1] == ReleaseAll()
+        assert "guard refused" not in caplog.text
         await asyncio.sleep(0)
         return before, set(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
