@@ -246,6 +246,8 @@ def test_a_wrong_key_is_told_by_both_nodes(configured, run):
 
 @pytest.mark.parametrize("refused", ["OpenUdp", "OpenTap", "ConfigureLink"])
 def test_a_start_that_fails_leaves_nothing(configured, run, refused, caplog):
+    caplog.set_level("INFO", "rhp")
+
     async def body():
         settings, config, guard = configured("a", refuse=refused)
         before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208
