@@ -52,6 +52,7 @@ def main() -> None:
     for detail in missing:
         log.write("sandbox incomplete", detail=detail)
     try:
+        preload.check_python()
         gone = asyncio.run(_serve(share, channel))
     except StartError as error:
         _fail(str(error))

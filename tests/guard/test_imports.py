@@ -1,4 +1,4 @@
-"""What each of the two processes loads: the guard nothing that reads the network, the node nothing that holds a secret."""
+"""What each of the two processes loads: the guard nothing that reads the network, the node nothing with a secret."""
 
 import subprocess
 import sys

@@ -3,16 +3,20 @@
 import os
 import shlex
 import signal
+import sys
 from pathlib import Path
 
 import pytest
 
+import rhp
 from rhp.guard import exits
-from rhp.lab.pair import CONNECTION, SECRET, TAP, start_pair
+from rhp.lab.certificates import Authority
+from rhp.lab.nodeconf import pubkey
+from rhp.lab.pair import CONNECTION, IDENTITIES, SECRET, TAP, start_pair
 from rhp.lab.ping import reaches
 from rhp.lab.process import Background, wait_until
-from rhp.lab.rhpnode import rhp_command
-from rhp.lab.topology import cable
+from rhp.lab.rhpnode import RhpNode, rhp_command
+from rhp.lab.topology import cable, outer
 
 pytestmark = pytest.mark.netns
 
@@ -90,6 +94,38 @@ def test_a_node_that_hangs_is_ended(nodes):
     assert nodes.a.process.wait(30) == exits.NODE_DIED
     assert gone(inner)
     assert TAP not in nodes.a.namespace.interfaces()
+
+
+PRIVATE = """\
+#!/bin/sh
+exec unshare -m sh -c 'mount --bind {prefix} {home}/venv && mount --bind {tree} {home}/tree && exec env \\
+    PYTHONPATH={home}/tree {home}/venv/bin/python3 -c "from rhp.cli.main import main; main()" "$@"' rhp "$@"
+"""
+
+
+def test_it_may_be_installed_where_the_nodes_user_reads_nothing(lab):
+    """As in root's own home. What the node needs it loads before; the proofs are by certificate, for more of it."""
+    home, program = lab.path("home"), lab.path("rhp")
+    for folder in (home, home / "venv", home / "tree"):
+        folder.mkdir(mode=0o700)
+    program.write_text(PRIVATE.format(prefix=sys.prefix, tree=Path(rhp.__file__).parents[1], home=home))
+    program.chmod(0o755)
+    authority = Authority(lab.path("ca"))
+    made = []
+    for host, (ours, theirs), more in zip(
+        cable(lab), (IDENTITIES, IDENTITIES[::-1]), ({"remote_addrs": [outer(2)]}, {}), strict=True
+    ):
+        proof = authority.issue(ours)
+        connection = pubkey(ours, theirs, proof.cert, proof.key, authority.certificate, **more)
+        wanted = {"interface": {"name": TAP}, "connections": {CONNECTION: connection}}
+        made.append(lab.keep(RhpNode(host, lab.path(ours), wanted, program)))
+    for node in made:
+        node.wait_established(CONNECTION, 30)
+    made[0].rekey_ike(CONNECTION)
+    for node in made:
+        wait_until(lambda node=node: "ike rekeyed" in node.process.text(), 20, "a rekey")
+        assert str(home) in Path(f"/proc/{node.pid}/cmdline").read_text()
+        assert "engine fault" not in node.process.text()
 
 
 def test_no_secret_is_in_the_nodes_memory(nodes):
