@@ -1,8 +1,10 @@
 """What the guard looks at before it does anything for another process: is this a question that a sound node asks?
 
 The rooms behind it refuse what the machine does not allow, and what the policy says of interfaces, bridges and assigned
-addresses. Here stands what only matters once the asker may be somebody else's: how long things are, what is signed, and
-which addresses, ports and routes the configuration knows of. Whatever fails here a sound node never asks.
+addresses. Here stands what only matters once the asker may be somebody else's: what is signed, and which addresses,
+ports and routes the configuration knows of. Whatever is `Forbidden` a sound node never asks, whatever its peers send
+it. Nothing that a peer decides, such as the length of its name or the number of its hashes, may make it so, or peers
+could slow the guard down.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
     AddRoute,
     AddTapQueue,
-    CaptureTraffic,
     CheckPsk,
     ConfigureLink,
     FingerprintSecrets,
@@ -24,16 +25,12 @@ from rhp.guard.protocol import (
     OpenUdp,
     ProvePsk,
     Question,
-    SetDns,
     SignOctets,
 )
 
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # What a gateway listens to.
 _LONGEST_TEXT = 256
 _LONGEST_ID = 4096
-_LONGEST_PROOF = 1024
-_MOST_HASHES = 64
-_MOST_NAMES = 256
 _MAC_OCTETS = 6
 _LARGEST_MTU = 65535
 _LARGEST_ID_TYPE = 255
@@ -41,6 +38,10 @@ _LARGEST_ID_TYPE = 255
 
 class Forbidden(Exception):
     """The question may not be asked; the message is one sentence without a secret in it."""
+
+
+class Unfit(Forbidden):
+    """The same, where a peer's strange message might be the reason."""
 
 
 class Checks:
@@ -78,25 +79,18 @@ class Checks:
                 self._link(question)
             case AddRoute():
                 self._route(question)
-            case CaptureTraffic(outers=outers):
-                _require(len(outers) <= _MOST_NAMES, "traffic to too many peers")
-            case SetDns(_, servers, domains):
-                _require(len(servers) <= _MOST_NAMES and len(domains) <= _MOST_NAMES, "too many name servers")
 
     def _sign(self, question: SignOctets) -> None:
         _require(question.connection in self._signing, "a signature for a connection that has no private key")
-        hashes = question.peer_hashes or frozenset()
-        _require(len(hashes) <= _MOST_HASHES, "a signature with too many hashes")
         _looks_like_auth(question.octets)
 
     def _prove(self, question: ProvePsk | CheckPsk) -> None:
         _require(question.connection in self._proving, "a proof for a connection that has no pre-shared key")
         _identity(question.local_id)
-        _identity(question.remote_id)
-        if isinstance(question, CheckPsk):
-            _require(len(question.auth_data) <= _LONGEST_PROOF, "to compare something that is no proof")
         _require(question.prf_id in shape.PRF_OCTETS, "a proof by an unknown function")
-        _looks_like_auth(question.octets, question.prf_id)
+        # What is compared says no more than yes or no, and the peer's own message is in it.
+        wrong = Unfit if isinstance(question, CheckPsk) else Forbidden
+        _looks_like_auth(question.octets, question.prf_id, wrong)
 
     def _mix(self, question: MixPpk) -> None:
         known = (question.connection, question.ppk_id) in self._mixing
@@ -127,10 +121,10 @@ class Checks:
         raise Forbidden("the node asked for a route to what is not in the configuration")
 
 
-def _looks_like_auth(octets: bytes, prf_id: int | None = None) -> None:
+def _looks_like_auth(octets: bytes, prf_id: int | None = None, wrong: type[Forbidden] = Forbidden) -> None:
     fault = shape.fault(octets, prf_id)
     if fault is not None:
-        raise Forbidden(f"the node asked for a proof of octets that no AUTH payload covers: {fault}")
+        raise wrong(f"the node asked for a proof of octets that no AUTH payload covers: {fault}")
 
 
 def _identity(pair: IdentityPair) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from rhp.guard.channel import Channel, ChannelError, close_all
-from rhp.guard.checks import Checks, Forbidden
+from rhp.guard.checks import Checks, Forbidden, Unfit
 from rhp.guard.kinds import Note
 from rhp.guard.local import LocalGuard
 from rhp.guard.messages import build_answer, build_note, parse_question
@@ -128,11 +128,14 @@ class Service:
             self._checks.check(question)
         except Forbidden as error:
             self._forbidden(number, question, str(error))
+            if not isinstance(error, Unfit):
+                self._spend()
             return
         if (answer := self._guard.secret(question)) is not None:
             self._answer(number, question, answer)
         elif self._under_way >= MOST_UNDER_WAY:
             self._forbidden(number, question, "the node asked for too much at once")
+            self._spend()
         else:
             self._under_way += 1
             self._network.put_nowait((number, question))
@@ -201,7 +204,6 @@ class Service:
         connection = getattr(question, "connection", None)
         self._log.write("guard refused", command=type(question).__name__, connection=connection, detail=sentence)
         self._answer(number, question, Refused(sentence))
-        self._spend()
 
     def _spend(self) -> None:
         """Take a token for what was forbidden; without one, read no more until there is one."""

@@ -21,7 +21,7 @@ _INITIATOR, _RESPONSE = 0x08, 0x20
 _SA, _KE, _NONCE = 33, 34, 40
 _NEEDED = frozenset({_SA, _KE, _NONCE})
 _SHORTEST_NONCE, _LONGEST_NONCE = 16, 256
-_MOST_PAYLOADS = 64
+_MOST_PAYLOADS = 512  # As many as a message may have that is read at all.
 _FIRST_AUTH = 1
 _LAST_AUTH = 17
 """The Message ID of the first IKE_AUTH request: 1, and one more for each IKE_INTERMEDIATE exchange, 16 at most."""

@@ -58,8 +58,8 @@ def test_anything_else_is_not(octets):
 
 def test_a_payload_without_end_is_not_followed():
     endless = (
-        struct.pack("!8s8sBBBBII", SPI_I, bytes(8), 33, 0x20, 34, 8, 0, 28 + 4 * 200)
-        + struct.pack("!BBH", 33, 0, 4) * 200
+        struct.pack("!8s8sBBBBII", SPI_I, bytes(8), 33, 0x20, 34, 8, 0, 28 + 4 * 600)
+        + struct.pack("!BBH", 33, 0, 4) * 600
     )
     assert "lacks" in shape.fault(endless + bytes(64))
 
