@@ -53,7 +53,7 @@ class RhpNode:
         self.process: Background
         self.start()
 
-    def start(self, timeout: float = 15.0) -> None:
+    def start(self, timeout: float = 30.0) -> None:
         """Start the process and wait until it serves; raises `NotReached` with its words when it ends instead."""
         self.process = self.namespace.start(rhp_command("up", "-c", str(self.file), program=self.program), self.log)
         try:

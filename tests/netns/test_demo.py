@@ -89,9 +89,9 @@ def test_text_shows_every_finding(environment):
 def test_interrupted_it_cleans_up(environment, tmp_path, number):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(rhp_command("demo"), env=environment, **pipes) as demo:
-        wait_until(lambda: len(namespaces(tmp_path)) == 4, 20, "the demo's four namespaces")
+        wait_until(lambda: len(namespaces(tmp_path)) == 4, 40, "the demo's four namespaces")
         # Node b serves, and node a is about to.
-        wait_until(lambda: any(READY in log.read_text() for log in tmp_path.glob(f"{PREFIX}*/b/log")), 20, "node b")
+        wait_until(lambda: any(READY in log.read_text() for log in tmp_path.glob(f"{PREFIX}*/b/log")), 40, "node b")
         made = namespaces(tmp_path)
         demo.send_signal(number)
         _, said = demo.communicate(timeout=30)

@@ -21,7 +21,7 @@ def outcome(namespace, command, folder):
     folder.mkdir(parents=True, exist_ok=True)
     process = Background(namespace.command(command), folder / "said")
     try:
-        return process.wait(15), process.text()
+        return process.wait(30), process.text()
     finally:
         process.stop()
 
