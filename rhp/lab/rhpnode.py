@@ -21,6 +21,8 @@ from rhp.node.control.client import ControlError, ask
 from rhp.node.control.protocol import Request
 
 READY = "node started"
+STOP_SECONDS = 10.0
+"""For two processes, of which one says farewell to its peers, on a machine that has other work."""
 
 Wanted = Callable[[dict[str, Any]], object]
 
@@ -64,7 +66,7 @@ class RhpNode:
 
     def stop(self) -> None:
         """End it by its own id, so that it says DELETE to its peers. Safe to call twice."""
-        self.process.stop()
+        self.process.stop(STOP_SECONDS)
 
     @property
     def pid(self) -> int:
