@@ -65,8 +65,8 @@ def capture(file: Path, what: str | None, force: bool, output: str, config_file:
     owner alone can read it.
 
     \b
-    rhp capture office.pcapng --connection office --seconds 10
-    rhp capture - --inner | wireshark -k -i -
+    Example: rhp capture office.pcapng --connection office --seconds 10
+             rhp capture - --inner | wireshark -k -i -
     """
     status = ask_node(config_file, "status")
     name = chosen["connection"]

@@ -63,6 +63,10 @@ def gateway(
 
     Asks for what is not given. With certificates it makes a CA, and rhp init invite makes further invitations; a shared
     key is for one client alone. Nothing that is there already is written over without --force.
+
+    \b
+    Example: rhp init gateway
+             rhp init gateway --name vpn.example.org --pool 10.88.0.0/24 --yes
     """
     from rhp.cli.firstkeys import certified_gateway, gateway_with_key
     from rhp.config.first import Plan, networks_behind, pool_network
@@ -100,6 +104,9 @@ def invite(client: str, address: str | None, force: bool, show: bool, config_fil
     """Make an invitation for one more client
 
     Needs the CA that rhp init gateway made. The running node need not be told.
+
+    \b
+    Example: rhp init invite laptop-2
     """
     from rhp.cli.firstkeys import further_invitation
     from rhp.config.invitation import client_name, host_to_call
@@ -124,6 +131,9 @@ def client_(invitation: Path, yes: bool, force: bool, config_file: Path) -> None
 
     INVITATION is the file that rhp init gateway wrote, or - to paste its text. Nothing that is there already is written
     over without --force.
+
+    \b
+    Example: rhp init client laptop.invitation
     """
     from rhp.cli.firstkeys import client_files
     from rhp.config.invitation import read_invitation

@@ -24,6 +24,10 @@ def leases(context: click.Context, output: str, config_file: Path) -> None:
     """List the inner addresses that are lent
 
     In use, or kept for a peer that is away and gets the same one when it comes back, also after a restart of the node.
+
+    \b
+    Example: rhp leases
+             rhp leases release 10.88.0.7
     """
     if context.invoked_subcommand is not None:
         context.obj = config_file
@@ -52,6 +56,9 @@ def release(earlier: Path, address: str, config_file: Path | None) -> None:
     """Let a kept address be anybody's
 
     Its owner loses it, and gets another one when it comes back. An address that is in use cannot be released.
+
+    \b
+    Example: rhp leases release 10.88.0.7
     """
     answer = ask_node(config_file or earlier, "release-lease", address=address)
     click.echo(f"{address} is free; {' and '.join(answer['released'])} had it")

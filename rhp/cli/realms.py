@@ -28,6 +28,10 @@ def realms(name: str | None, output: str, config_file: Path) -> None:
 
     Without a name every realm: whom it takes, by what proof, how many peers are there, their pools and their hub. With
     the name of a realm its peers.
+
+    \b
+    Example: rhp realms
+             rhp realms sales -o json
     """
     picture = ask_node(config_file, "status")
     known = [one["name"] for one in picture["realms"]]

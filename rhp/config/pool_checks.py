@@ -9,7 +9,8 @@ from rhp.config.model import Child, Configuration, Connection, Peering, Pool
 from rhp.config.reading import Findings, Place
 from rhp.config.suggest import nearest, one_of
 from rhp.pki.identity import parse_identity
-from rhp.realm.pool import Span, identity_key
+from rhp.realm.key import identity_key
+from rhp.realm.pool import Span
 from rhp.wire.ts import TrafficSelector
 
 

@@ -119,7 +119,7 @@ class Codec:
             return _row([self.coder(one) for one in inside])
         if origin is frozenset:
             return _set(self.coder(inside[0]))
-        if origin is dict:
+        if origin in (dict, Mapping):
             return _table(self.coder(inside[0]), self.coder(inside[1]))
         raise TypeError(f"{annotation} is no plain data")
 

@@ -9,7 +9,7 @@ from rhp.ike.exchange import ResponseWindow
 from rhp.ike.path import Endpoint, IpAddress
 from rhp.ike.states import LIVE_CHILD, IkeState
 from rhp.pki.identity import ANONYMOUS
-from rhp.realm.pool import identity_key
+from rhp.realm.key import identity_key
 from rhp.wire.iana import IdType
 
 if TYPE_CHECKING:

@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address, IPv6Network
 from typing import TextIO
 
-from rhp.ike.path import Path
 from rhp.node.logforms import handler_for
 from rhp.node.ratelimit import RateLimit, SourceLimits
 from rhp.node.subsystems import AUDIT, SUBSYSTEMS, subsystem_of
@@ -101,9 +100,10 @@ class EventLog:
 
 def source_of(fields: Mapping[str, object]) -> Source | None:
     """Whose doing an event was: an address, of IPv6 the /64 that one machine can have whole, or a name; else None."""
-    path = fields.get("path")
-    if isinstance(path, Path):
-        ip = path.remote.ip
+    # A path of the engine, which the guard need not load to write lines of its own.
+    remote = getattr(fields.get("path"), "remote", None)
+    if remote is not None:
+        ip = remote.ip
         net = IPv6Network((int(ip), _SOURCE_NET), strict=False) if isinstance(ip, IPv6Address) else ip
         return "remote", str(net)
     peer = fields.get("peer")

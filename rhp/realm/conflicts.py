@@ -17,8 +17,8 @@ from itertools import combinations
 from typing import NamedTuple
 
 from rhp.pki.dn import Part
+from rhp.realm.key import identity_key
 from rhp.realm.pattern import IdentityPattern, Specificity
-from rhp.realm.pool import identity_key
 
 Owned = tuple[Hashable, IdentityPattern]
 _Group = tuple[Specificity, tuple[str, ...]]

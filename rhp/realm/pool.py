@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from types import MappingProxyType
 
-from rhp.pki.dn import comparable, read_dn
-from rhp.wire.iana import IdType
+from rhp.realm.key import Key, identity_key
 from rhp.wire.identity import Identity
 
 IpAddress = IPv4Address | IPv6Address
 IpNetwork = IPv4Network | IPv6Network
-Key = tuple[int, bytes]
 Changed = Callable[["Lease", bool], None]
 """Is told of a lease that was taken or left, and with True of one that nobody has any more."""
 
@@ -243,17 +241,3 @@ class Pool:
         own.remove(lease)
         if not own:
             del self._by_identity[key]
-
-
-def identity_key(identity: Identity) -> Key:
-    """What two identities that mean the same have in common: names in small letters, DNs by their parts."""
-    data = identity.data
-    if identity.id_type in (IdType.FQDN, IdType.RFC822_ADDR):
-        data = data.lower()
-    elif identity.id_type == IdType.DER_ASN1_DN:
-        try:
-            data = repr(comparable(read_dn(data))).encode()
-        except ValueError:
-            # Apart from every name that is one: octets of somebody's choice might read like its parts.
-            data = b"malformed " + data
-    return int(identity.id_type), data

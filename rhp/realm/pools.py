@@ -10,7 +10,8 @@ Nothing here does input or output or reads a clock, and no pool is written out: 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rhp.realm.pool import Changed, IpAddress, Lease, Pool, PoolConfig, identity_key
+from rhp.realm.key import identity_key
+from rhp.realm.pool import Changed, IpAddress, Lease, Pool, PoolConfig
 from rhp.wire.identity import Identity
 
 

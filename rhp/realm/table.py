@@ -19,8 +19,8 @@ from ipaddress import ip_network
 from typing import Generic, TypeVar
 
 from rhp.pki.dn import Part
+from rhp.realm.key import Key, identity_key
 from rhp.realm.pattern import IdentityPattern, IpNetwork, address_of, dn_parts, with_wildcards
-from rhp.realm.pool import Key, identity_key
 from rhp.wire.iana import IdType
 from rhp.wire.identity import Identity
 

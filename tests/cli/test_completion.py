@@ -18,7 +18,7 @@ def completed(words, at):
 
 def test_commands_are_completed():
     assert completed(["rhp", ""], 1) == list(COMMANDS)
-    assert completed(["rhp", "re"], 1) == ["rekey", "redirect"]
+    assert completed(["rhp", "rek"], 1) == ["rekey"]
     assert "--version" in completed(["rhp", "--"], 1)
 
 

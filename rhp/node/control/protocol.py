@@ -55,7 +55,7 @@ COMMANDS: dict[str, frozenset[str]] = {
 }
 """Every command with the fields that it needs."""
 
-LOOKS = frozenset({"status", "events"})
+LOOKS = frozenset({"status", "peers", "sas", "hub", "log", "events", "leases", "totals"})
 """The commands that change nothing, so that the audit has no line of them."""
 
 
