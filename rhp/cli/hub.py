@@ -11,7 +11,7 @@ import click
 from rhp.cli.options import ask_node, chosen_options, config_option, output_option, quick, show_json, show_lines
 from rhp.cli.table import render, room, span
 
-HEAD = ("STATION", "PORT", "BEHIND", "CONNECTION", "HEARD")
+HEAD = ("STATION", "HUB", "PORT", "BEHIND", "CONNECTION", "HEARD")
 
 
 @click.command()
@@ -45,4 +45,4 @@ def hub(connection: str | None, peer: str | None, mac: str | None, most: int, ou
 def _row(one: Mapping[str, Any]) -> tuple[object, ...]:
     behind = "this machine" if one["where"] == "here" else one["peer"]
     heard = "fixed" if one["static"] else f"{span(one['age_s'])} ago"
-    return one["mac"], one["port"], behind, one["connection"], heard
+    return one["mac"], one["hub"] or "-", one["port"], behind, one["connection"], heard

@@ -1,4 +1,4 @@
-"""The hub's MAC table as `rhp hub` shows it: who was heard behind which port, and when. Bounded, newest first."""
+"""The hubs' MAC tables as `rhp hub` shows it: who was heard behind which port, and when. Bounded, newest first."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ SHOWN = 1000
 """As many stations as are shown where nobody asks for more, and for less where he does."""
 TAP_PORT = 0
 
-Entry = tuple[bytes, int, float]
+Entry = tuple[bytes, int, float, str]
+"""MAC, port, age in seconds, hub; the hub is "" for the node's own."""
 
 
 def picture(sources: Sources, fields: Mapping[str, str]) -> dict[str, Any]:
@@ -26,8 +27,8 @@ def picture(sources: Sources, fields: Mapping[str, str]) -> dict[str, Any]:
     most = number(fields.get("lines", str(SHOWN)), MOST_SHOWN)
     owners = {lineage.port: lineage for lineage in sources.children}
     names = {sa.ike_id: format_identity(sa.peer) for sa in sources.engine.status() if sa.peer is not None}
-    static = {entry.mac for entry in sources.settings.hub.static}
-    table = sources.plane.macs()
+    static = {(hub.name, entry.mac) for hub in sources.hubs for entry in hub.settings.hub.static}
+    table = [(*entry, hub.name) for hub in sources.hubs for entry in sources.plane.macs(hub.number)]
     chosen = sorted((one for one in table if _wanted(one, owners, names, fields)), key=lambda entry: entry[2])
     return {
         "ageing_s": sources.settings.hub.mac_ageing,
@@ -39,24 +40,25 @@ def picture(sources: Sources, fields: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _station(
-    entry: Entry, owners: Mapping[int, Lineage], names: Mapping[int, str], static: set[bytes]
+    entry: Entry, owners: Mapping[int, Lineage], names: Mapping[int, str], static: set[tuple[str, bytes]]
 ) -> dict[str, Any]:
-    mac, port, age = entry
+    mac, port, age, hub = entry
     lineage = owners.get(port)
     return {
         "mac": mac.hex(":"),
+        "hub": hub or None,
         "port": port,
         "where": "here" if port == TAP_PORT else "peer",
         "connection": lineage.connection if lineage else None,
         "child": lineage.child_name if lineage else None,
         "peer": names.get(lineage.ike_id) if lineage else None,
-        "static": mac in static,
+        "static": (hub, mac) in static,
         "age_s": round(age, 1),
     }
 
 
 def _wanted(entry: Entry, owners: Mapping[int, Lineage], names: Mapping[int, str], fields: Mapping[str, str]) -> bool:
-    mac, port, _ = entry
+    mac, port, _, _ = entry
     lineage = owners.get(port)
     if "mac" in fields and not mac.hex(":").startswith(fields["mac"].lower().replace("-", ":")):
         return False

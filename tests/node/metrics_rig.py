@@ -63,7 +63,7 @@ class Metered:
             watch=rig.watch,
             keeper=rig.keeper,
             journal=rig.journal,
-            tap=None,
+            hubs=None,
             edges=self.edges,
             adapter=rig.adapter,
             settings=None,

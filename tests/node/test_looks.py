@@ -26,6 +26,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "json.md"
 INTERFACE = {"name": "rhp0", "addresses": [], "bridge": None, "present": True, "up": True, "mac": "-", "mtu": 1422}
 
 
+class OwnHub(list):
+    """A node's own hub, and no other."""
+
+    def __init__(self, settings, interface):
+        tap = SimpleNamespace(picture=lambda: interface)
+        self.own = SimpleNamespace(name="", number=0, settings=SimpleNamespace(hub=settings), tap=tap)
+        super().__init__([self.own])
+
+    def picture(self):
+        return []
+
+
 class Looked:
     """Node `a` of a pair, with a control socket; `rhp` runs a command against it in a thread."""
 
@@ -52,7 +64,7 @@ class Looked:
             watch=rig.watch,
             keeper=rig.keeper,
             journal=rig.journal,
-            tap=SimpleNamespace(picture=lambda: INTERFACE),
+            hubs=OwnHub(self.settings.hub, INTERFACE),
             edges=Edges(),
             adapter=rig.adapter,
             settings=self.settings,
