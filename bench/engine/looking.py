@@ -39,7 +39,8 @@ class _Hubs(list[SimpleNamespace]):
     """The node's own hub, and no other."""
 
     def __init__(self, interface: dict[str, Any]) -> None:
-        self.own = SimpleNamespace(name=OWN, number=0, tap=SimpleNamespace(picture=lambda: interface))
+        tap = SimpleNamespace(picture=lambda: interface)
+        self.own = SimpleNamespace(name=OWN, number=0, settings=SimpleNamespace(hub=HubSettings()), tap=tap)
         super().__init__([self.own])
 
     def picture(self) -> list[dict[str, Any]]:

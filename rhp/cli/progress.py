@@ -35,8 +35,9 @@ def bring_up(socket: Path, connection: str, timeout: float, *, live: bool) -> st
     with Session(socket) as session:
         # Following comes first, so that nothing happens unseen.
         _, events = session.follow(Request("events"))
+        stood = _stands(ask(socket, Request("peers", {"connection": connection})))
         ask(socket, Request("initiate", {"connection": connection}))
-        if _stands(ask(socket, Request("peers", {"connection": connection}))):
+        if stood:
             return "is up already"
         try:
             while True:

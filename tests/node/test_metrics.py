@@ -14,7 +14,7 @@ from rhp.guard.protocol import AddRoute, CheckPsk
 from rhp.ike import events
 from rhp.ike.effects import InstallSA
 from rhp.ike.errors import Fault
-from rhp.node.children import Children
+from rhp.node.children import Children, HubPlace
 from rhp.node.metrics.counts import MOST_SERIES, Counts
 from rhp.node.metrics.exporter import FRESH_SECONDS
 from rhp.node.metrics.families import FAMILIES, SETUP_BUCKETS
@@ -282,7 +282,7 @@ def test_a_reading_of_a_thousand_peers_is_cheap(pair, run, make_connection, name
         a, b, wire = pair()
         effect = await one_install(a, b, wire)
         with DataPlane() as plane:
-            children = Children(plane, HubSettings(), lambda _: 1500)
+            children = Children(plane, {"": HubPlace(0, HubSettings())}, lambda _: 1500)
             for number in range(1000):
                 spi = plane.allocate_spi()
                 connection = name.format(number)
