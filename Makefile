@@ -40,7 +40,7 @@ demo: setup ## Show two nodes and a strongSwan at work (ARGS='-o json' for one J
 	@$(SUDO) $(BIN)/rhp demo $(ARGS)
 
 test: setup build/strongswan/charon ## Run every test (ARGS are pytest's)
-	$(SUDO) $(BIN)/python -m pytest $(ARGS)
+	$(SUDO) tools/run-tests $(ARGS)
 
 lint: setup ## Check style and types
 	$(BIN)/ruff check .
