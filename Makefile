@@ -12,7 +12,7 @@ SECONDS ?= 300
 FAST := $(wildcard rhp/_fast/*.pyx rhp/_fast/*.pxd rhp/_fast/*.pxi rhp/_fast/include/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint interop asan tsan fuzz model bench wheel clean
+.PHONY: help setup demo test lint docs interop asan tsan fuzz model bench wheel clean
 .DELETE_ON_ERROR:
 
 help: ## List what can be made
@@ -47,6 +47,9 @@ lint: setup ## Check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PATH=$(CURDIR)/$(BIN):$$PATH cython-lint rhp/_fast bench/micro tests/sanitize
+
+docs: setup ## Write the tables of docs/configuration.md and the man pages anew from model, texts and --help
+	$(BIN)/python -m rhp.manual
 
 asan: setup ## Run the packet path's tests under AddressSanitizer (ARGS are pytest's)
 	$(SUDO) $(BIN)/python tests/sanitize/watch.py asan $(ARGS)
