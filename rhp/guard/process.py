@@ -23,6 +23,7 @@ from rhp.guard.protocol import Refused, ReleaseAll
 from rhp.guard.reading import read_configuration
 from rhp.guard.sandbox import guard as sandbox
 from rhp.guard.sandbox.accounts import find
+from rhp.guard.sandbox.capabilities import permitted
 from rhp.guard.secrets import SecretsError
 from rhp.guard.service import Service
 from rhp.node import preflight
@@ -68,6 +69,7 @@ def _run(child: Child, brief: Brief, share: bytes) -> int:
         guard = LocalGuard(brief.policy)
     except SecretsError as error:
         raise StartError("; ".join(error.problems)) from None
+    _check_capabilities(brief)
     accounts = find(brief.identities)
     with preflight.RunFolder(Path(brief.run_dir)) as folder:
         folders.prepare(brief, accounts)
@@ -79,6 +81,14 @@ def _run(child: Child, brief: Brief, share: bytes) -> int:
         except OSError as error:
             raise StartError(f"the guard cannot give up being root: {error.strerror or error}") from None
         return asyncio.run(_serve(child, guard, brief, log))
+
+
+def _check_capabilities(brief: Brief) -> None:
+    """Say now what would fail half-way, when the node is another user's already."""
+    if missing := sandbox.lacking(brief.policy, permitted()):
+        names = " and ".join(f"CAP_{name}" for name in missing)
+        options = " ".join(f"--cap-add {name}" for name in missing)
+        raise StartError(f"root has no {names} here; start the container with {options}")
 
 
 async def _serve(child: Child, guard: LocalGuard, brief: Brief, log: EventLog) -> int:

@@ -197,3 +197,15 @@ def test_the_guard_keeps_what_its_policy_takes(tmp_path):
     assert guard.needed(GuardPolicy(assigned=True), tun) == always | {Capability.DAC_OVERRIDE, Capability.CHOWN}
     tun.chmod(0o600)
     assert guard.needed(GuardPolicy(), tun) == always | {Capability.DAC_OVERRIDE}
+
+
+def test_a_container_that_gives_root_too_little_is_told_what_is_missing():
+    needed = guard.needed(GuardPolicy()) | guard.STARTING
+    assert guard.lacking(GuardPolicy(), needed) == []
+    assert guard.lacking(GuardPolicy(), needed - {Capability.NET_ADMIN, Capability.SETUID}) == ["NET_ADMIN", "SETUID"]
+
+
+def test_what_root_may_do_is_read_from_the_kernel(tmp_path):
+    (tmp_path / "status").write_text("Name:\trhp\nCapPrm:\t0000000000001004\nCapEff:\t0\n")
+    assert capabilities.permitted(tmp_path / "status") == {Capability.DAC_READ_SEARCH, Capability.NET_ADMIN}
+    assert Capability.NET_ADMIN in capabilities.permitted()

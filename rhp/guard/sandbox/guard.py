@@ -13,6 +13,7 @@ It keeps what its work takes, and nothing else; whatever it starts gets no more 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from rhp.guard.policy import GuardPolicy
@@ -21,6 +22,8 @@ from rhp.guard.sandbox.accounts import Accounts
 from rhp.guard.sandbox.capabilities import Capability
 
 NAME = "rhp-guard"
+STARTING = frozenset({Capability.CHOWN, Capability.SETUID, Capability.SETGID, Capability.SETPCAP})
+"""What it takes to hand the folders on and to stop being root."""
 _TUN = Path("/dev/net/tun")
 _OTHERS_MAY = 0o006
 
@@ -38,6 +41,11 @@ def needed(policy: GuardPolicy, tun: Path = _TUN) -> set[Capability]:
     elif tun.stat().st_mode & _OTHERS_MAY != _OTHERS_MAY:
         found.add(Capability.DAC_OVERRIDE)  # Some machines keep the device to root.
     return found
+
+
+def lacking(policy: GuardPolicy, has: Collection[int]) -> list[str]:
+    """The capabilities that a start takes and that are not among those that this process has, by name."""
+    return sorted(one.name for one in needed(policy) | STARTING if one not in has)
 
 
 def enter(accounts: Accounts, policy: GuardPolicy) -> None:
