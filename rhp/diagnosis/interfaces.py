@@ -79,13 +79,19 @@ def reverse_path(loaded: Loaded, net: Path = _NET) -> Iterator[Finding]:
 
 
 def _networks_behind_us(loaded: Loaded) -> Iterator[tuple[str, int]]:
-    """Each connection with the IP version of a network of ours that its peers may reach."""
+    """Each connection with the IP version of a network of ours that its peers may reach, beyond this machine.
+
+    What lies in the network of an interface of ours is at hand without forwarding.
+    """
+    devices = (loaded.settings.interface, *(hub.interface for hub in loaded.settings.hubs))
+    near = [address.network for device in devices for address in device.addresses]
     for connection in loaded.engine.connections:
         for child in connection.children:
             if child.mode != "tunnel":
                 continue
             for selector in child.local_ts:
-                if selector.start != selector.end:
+                at_hand = any(selector.start in network and selector.end in network for network in near)
+                if selector.start != selector.end and not at_hand:
                     yield connection.name, selector.start.version
 
 

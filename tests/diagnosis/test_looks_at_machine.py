@@ -106,6 +106,16 @@ def test_forwarding_is_needed_for_a_network_behind_us(loaded, tmp_path):
     assert [*interfaces.forwarding(loaded(), net), *interfaces.reverse_path(loaded(), net)] == []
 
 
+def test_the_network_of_our_own_interface_needs_no_forwarding(loaded, tmp_path):
+    net = tmp_path / "net"
+    (net / "ipv4").mkdir(parents=True)
+    (net / "ipv4" / "ip_forward").write_text("0\n")
+    near = loaded(interface='addresses = ["10.1.0.1/16"]', connection=TUNNEL)
+    assert list(interfaces.forwarding(near, net)) == []
+    beyond = loaded(interface='addresses = ["10.1.0.1/24"]', connection=TUNNEL)
+    assert only(interfaces.forwarding(beyond, net)).level == "problem"
+
+
 def test_files_that_everyone_can_change_are_a_problem(loaded, tmp_path):
     one = loaded()
     assert levels(start.file_modes(one.file)) == ["ok"]
