@@ -8,11 +8,12 @@ QUIETLY := tools/quietly
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 ARGS ?=
 SECONDS ?= 300
+ROUNDS ?= 50
 
 FAST := $(wildcard rhp/_fast/*.pyx rhp/_fast/*.pxd rhp/_fast/*.pxi rhp/_fast/include/*)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint docs interop asan tsan fuzz model bench wheel clean
+.PHONY: help setup demo test lint docs interop asan tsan fuzz model faults bench wheel clean
 .DELETE_ON_ERROR:
 
 help: ## List what can be made
@@ -62,6 +63,9 @@ fuzz: setup ## Feed the packet path with libFuzzer's inputs for SECONDS=300 in a
 
 model: setup ## Live random lives of two engines for SECONDS=300, and check that they always come to rest
 	$(BIN)/python tests/model/run.py --seconds $(SECONDS) $(ARGS)
+
+faults: setup ## Kill processes, links and the disk under traffic, ROUNDS=50 times (ARGS='--seed 7' repeats a run)
+	$(SUDO) $(BIN)/python tests/faults/rounds.py --rounds $(ROUNDS) $(ARGS)
 
 interop: setup build/strongswan/charon ## Run all against two strongSwans, print the tables and write docs/interop.md
 	$(SUDO) env RHP_INTEROP_TABLE=docs/interop.md $(BIN)/python -m pytest -q tests/interop $(ARGS)
