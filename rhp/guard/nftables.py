@@ -1,0 +1,48 @@
+"""libnftables by cffi in its ABI mode: a batch of commands goes to the kernel as a whole, or not at all."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from cffi import FFI
+
+_LIBRARY = "libnftables.so.1"
+
+ffi = FFI()
+ffi.cdef(
+    """
+    void *nft_ctx_new(uint32_t flags);
+    void nft_ctx_free(void *context);
+    int nft_ctx_buffer_error(void *context);
+    const char *nft_ctx_get_error_buffer(void *context);
+    int nft_run_cmd_from_buffer(void *context, const char *commands);
+    """
+)
+
+
+class NftError(Exception):
+    """The library is not there, or the kernel refused; the message is one sentence."""
+
+
+@cache
+def _library() -> Any:  # noqa: ANN401
+    try:
+        return ffi.dlopen(_LIBRARY)
+    except OSError:
+        raise NftError(f"{_LIBRARY} is not installed; install the package libnftables1") from None
+
+
+def run(commands: str) -> None:
+    """Carry out a batch in nft's language. Raises `NftError`."""
+    library = _library()
+    context = library.nft_ctx_new(0)
+    if context == ffi.NULL:
+        raise NftError("libnftables has no memory")
+    try:
+        library.nft_ctx_buffer_error(context)
+        if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
+            said = ffi.string(library.nft_ctx_get_error_buffer(context)).decode("utf-8", "replace")
+            raise NftError((said.strip().splitlines() or ["the kernel refused"])[0])
+    finally:
+        library.nft_ctx_free(context)
