@@ -122,6 +122,15 @@ class Interface(Table):
     segments: Segments | None = None
 
 
+class Firewall(Table):
+    """What this machine's IP forwarding does for the tunnels, as long as the node runs."""
+
+    # Off: a bridge needs none, and a machine that forwards is a router to everybody who can reach it.
+    forward: bool = False
+    masquerade: Networks = Field(default_factory=list)
+    isolate: bool = False
+
+
 class StaticEntry(Table):
     """A MAC address that always lives behind one connection."""
 
@@ -273,6 +282,7 @@ class Configuration(Table):
     interface: Interface = Interface()
     hub: Hub = Hub()
     hubs: dict[str, NamedHub] = Field(default_factory=dict)
+    firewall: Firewall = Firewall()
     pools: dict[str, Pool] = Field(default_factory=dict)
     connections: dict[str, Connection] = Field(default_factory=dict)
     realms: dict[str, Realm] = Field(default_factory=dict)
@@ -296,6 +306,7 @@ TABLES: dict[tuple[str, ...], type[Table]] = {
     ("node",): Node,
     ("interface",): Interface,
     ("hub",): Hub,
+    ("firewall",): Firewall,
     ("hub", "static", "*"): StaticEntry,
     ("pools", "*"): Pool,
     ("connections", "*"): Connection,

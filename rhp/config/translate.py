@@ -9,12 +9,12 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from rhp.config.credentials import Chains
-from rhp.config.model import Child, Configuration, Connection, Hub, Interface, Peering, Pool, Realm
+from rhp.config.model import Child, Configuration, Connection, Firewall, Hub, Interface, Peering, Pool, Realm
 from rhp.config.peering_checks import auth_methods, starts
 from rhp.config.reach import reach
 from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
 from rhp.guard.brief import Identities
-from rhp.guard.policy import GuardPolicy, PpkSecret, PrivateKey, PskSecret
+from rhp.guard.policy import FirewallPolicy, GuardPolicy, PpkSecret, PrivateKey, PskSecret
 from rhp.guard.secrets import decode_psk
 from rhp.ike.config import AuthKind, ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, Ppk, RemoteAuth
 from rhp.node.metrics.address import MetricsAddress, UnixAddress
@@ -128,7 +128,12 @@ def to_policy(configuration: Configuration, folder: Path) -> GuardPolicy:
         reach=reach(configuration),
         lanes=_MOST_LANES,
         by_station=configuration.node.steering == "station",
+        firewall=_firewall(configuration.firewall),
     )
+
+
+def _firewall(firewall: Firewall) -> FirewallPolicy:
+    return FirewallPolicy(firewall.forward, tuple(map(str, firewall.masquerade)), firewall.isolate)
 
 
 def to_identities(configuration: Configuration) -> Identities:

@@ -1,79 +1,95 @@
 """What the kernel's IP forwarding does for the tunnels: switched on, masqueraded, kept apart; and taken back.
 
 One nftables table of our own, `inet rhp-INTERFACE`, made and removed as a whole, so no rule of anybody else is
-touched. The sysctls that were changed are kept in a file until they have been put back, so that a guard that was killed
-can do so at its next start.
+touched. What was done, and what the sysctls were before, is noted in a file until it has been taken back, so that a
+guard that was killed can do so at its next start, whatever its configuration says by then.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
 from rhp.guard import nftables
+from rhp.guard.policy import FirewallPolicy
 from rhp.guard.undo import UndoLog
 
-KEPT = "forwarding.before"
+KEPT = "firewall.before"
 _SYSCTLS = ("net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding")
 _PROC = Path("/proc/sys")
+_STRANGE = re.compile("[^A-Za-z0-9_.-]")
 
 
 class FirewallError(Exception):
     """It could not be done; the message is one sentence."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirewallPolicy:
-    """What the configuration asks for; the networks are texts such as "10.88.0.0/24"."""
-
-    forward: bool = False
-    masquerade: tuple[str, ...] = ()
-    isolate: bool = False
-
-    def __bool__(self) -> bool:
-        return self.forward or bool(self.masquerade) or self.isolate
-
-
 class Firewall:
-    """The table and the sysctls for these interfaces; `recover` mends what a killed guard left behind."""
+    """The table and the sysctls for these interfaces and bridges; the file of what was done is in `folder`."""
 
-    def __init__(self, undo: UndoLog, policy: FirewallPolicy, interfaces: Sequence[str], state_dir: Path) -> None:
+    def __init__(self, undo: UndoLog, policy: FirewallPolicy, interfaces: Sequence[str], folder: Path) -> None:
         self._undo = undo
         self._policy = policy
-        self._interfaces = tuple(interfaces)
-        self._kept = state_dir / KEPT
+        self._interfaces = tuple(dict.fromkeys(interfaces))
+        self._kept = folder / KEPT
         self._applied = False
 
     @property
     def table(self) -> str:
-        """The table's name in nft's language."""
-        return f"inet rhp-{self._interfaces[0]}"
+        """The table's family and name; nft's names have fewer characters than those of interfaces."""
+        return f"inet rhp-{_STRANGE.sub('_', self._interfaces[0])}"
 
     def recover(self) -> None:
-        """Remove a table of an earlier run, and put back what it changed. Raises `FirewallError`."""
-        self._restore()
-        if self._policy:
-            self._remove()
+        """Take back what an earlier run left behind; nothing while our own is in force. Raises `FirewallError`."""
+        if not self._applied and self._kept.exists():
+            self._restore()
 
     def apply(self) -> None:
-        """Do what the policy says; again for nothing. Raises `FirewallError`."""
-        if not self._policy or self._applied:
+        """Do what the policy says; nothing the second time. Raises `FirewallError`."""
+        if not self._policy.wanted or self._applied:
             return
+        sysctls = _forwarding() if self._policy.forward else {}
+        self._note({"table": self.table if self._policy.tabled else None, "sysctls": sysctls})
         self._applied = True
-        self._undo.add(f"the table {self.table}", self._take_back)
-        if self._policy.forward:
-            self._switch_on()
-        if self._policy.masquerade or self._policy.isolate:
-            self._run(self._batch())
+        self._undo.add("the firewall", self._take_back)
+        for name in sysctls:
+            _write(name, "1")
+        if self._policy.tabled:
+            _run(self._batch())
 
     async def _take_back(self) -> None:
         self._applied = False
         self._restore()
-        self._remove()
+
+    def _note(self, done: dict[str, object]) -> None:
+        """Before anything is done."""
+        try:
+            self._kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._kept.write_text(json.dumps(done))
+            self._kept.chmod(0o600)
+        except OSError as error:
+            raise FirewallError(f"{self._kept} cannot be written: {error.strerror or error}") from None
+
+    def _restore(self) -> None:
+        """Take back what the file says, and then the file: what fails is tried again at the next start."""
+        try:
+            done = json.loads(self._kept.read_text())
+        except (OSError, ValueError):
+            done = {}
+        table, before = (done.get("table"), done.get("sysctls")) if isinstance(done, dict) else (None, None)
+        for name in _SYSCTLS:
+            # What was on already somebody else may need.
+            if isinstance(before, dict) and before.get(name) == "0":
+                _write(name, "0")
+        if isinstance(table, str):
+            # Adding what is there already changes nothing, so this never fails for its absence.
+            _run(f"add table {table}\ndelete table {table}")
+        with suppress(OSError):
+            self._kept.unlink()
 
     def _batch(self) -> str:
         names = _set(f'"{name}"' for name in self._interfaces)
@@ -98,38 +114,29 @@ class Firewall:
         networks = [ip_network(text) for text in self._policy.masquerade]
         return [("ip" if one.version == 4 else "ip6", str(one)) for one in networks]
 
-    def _remove(self) -> None:
-        # Adding what is there already changes nothing, so this never fails for its absence.
-        self._run(f"add table {self.table}\ndelete table {self.table}")
 
-    def _run(self, commands: str) -> None:
-        try:
-            nftables.run(commands)
-        except nftables.NftError as error:
-            raise FirewallError(f"the table {self.table} cannot be set: {error}") from None
+def _forwarding() -> dict[str, str]:
+    """How the sysctls are now; of IPv6 there may be none."""
+    try:
+        return {name: (_PROC / name).read_text().strip() for name in _SYSCTLS if (_PROC / name).exists()}
+    except OSError as error:
+        raise FirewallError(f"forwarding cannot be looked at: {error.strerror or error}") from None
 
-    def _switch_on(self) -> None:
-        before = {name: (_PROC / name).read_text().strip() for name in _SYSCTLS if (_PROC / name).exists()}
-        try:
-            self._kept.write_text(json.dumps(before))
-            self._kept.chmod(0o600)
-            for name in before:
-                (_PROC / name).write_text("1")
-        except OSError as error:
-            raise FirewallError(f"forwarding cannot be switched on: {error.strerror or error}") from None
 
-    def _restore(self) -> None:
-        try:
-            before = json.loads(self._kept.read_text())
-        except (OSError, ValueError):
-            before = {}
-        if isinstance(before, dict):
-            for name in _SYSCTLS:
-                # Somebody else may need what was on already.
-                if before.get(name) == "0":
-                    with suppress(OSError):
-                        (_PROC / name).write_text("0")
-        self._kept.unlink(missing_ok=True)
+def _write(name: str, value: str) -> None:
+    try:
+        (_PROC / name).write_text(value)
+    except OSError as error:
+        word = "on" if value == "1" else "off"
+        why = error.strerror or error
+        raise FirewallError(f"forwarding cannot be switched {word}: {_PROC / name}: {why}") from None
+
+
+def _run(commands: str) -> None:
+    try:
+        nftables.run(commands)
+    except nftables.NftError as error:
+        raise FirewallError(f"the firewall of [firewall] cannot be set: {error}") from None
 
 
 def _set(items: Iterable[str]) -> str:

@@ -29,7 +29,7 @@ def prepare(brief: Brief, accounts: Accounts) -> None:
         _give(run, accounts.guard, accounts.group, _RUN_MODE)
         _give(state, accounts.user, accounts.group, _OWN_MODE)
         _adopt(state, accounts.user, accounts.group)
-        if brief.policy.assigned:
+        if brief.policy.assigned or brief.policy.firewall.wanted:
             _give(kept, accounts.guard, accounts.guard_group, _OWN_MODE)
     except OSError as error:
         where = error.filename or state

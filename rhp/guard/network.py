@@ -7,8 +7,11 @@ the asker once they are handed over, and go with it.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from rhp.guard.capture import Capture
+from rhp.guard.channel import close_all
+from rhp.guard.firewall import Firewall, FirewallError
 from rhp.guard.links import LinkError, Links
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
@@ -49,6 +52,8 @@ class NetworkAdministration:
         self._links = Links(self._undo)
         self._resolver = Resolver(self._undo, policy)
         self._capture = Capture(self._undo)
+        ours = (*policy.interfaces, *policy.bridges)
+        self._firewall = Firewall(self._undo, policy.firewall, ours, Path(policy.state_dir))
         self._taps: dict[str, int] = {}
         self._shared_ports: set[tuple[str, int]] = set()
 
@@ -56,7 +61,7 @@ class NetworkAdministration:
         """Answer one question; never raises for what a question asks."""
         try:
             return await self._answer(question)
-        except (LinkError, ResolverError, ValueError) as error:
+        except (LinkError, ResolverError, FirewallError, ValueError) as error:
             return Refused(str(error))
         except OSError as error:
             return Refused(error.strerror or str(error))
@@ -71,6 +76,7 @@ class NetworkAdministration:
                     _steer(opened.fds)
                 self._links.created(name)
                 self._taps[name] = opened.offloads
+                self._guarded(opened.fds)
                 return Descriptors(opened.fds, opened.offloads)
             case AddTapQueue(name):
                 self._require_ours(name)
@@ -103,8 +109,17 @@ class NetworkAdministration:
     async def _recover(self) -> None:
         """A node that was killed left behind what does not go with its interface."""
         self._resolver.recover()
+        self._firewall.recover()
         if self.policy.assigned:
             await self._capture.recover()
+
+    def _guarded(self, queues: tuple[int, ...]) -> None:
+        """No frame passes before the firewall stands; without it, there is no interface."""
+        try:
+            self._firewall.apply()
+        except FirewallError:
+            close_all(queues)
+            raise
 
     async def _assigned(self, question: AssignedQuestion) -> None:
         """What a peer assigned: on our own interface only, and only where the configuration asks peers for it."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from cffi import FFI
+from cffi import FFI  # type: ignore[import-untyped]
 
 _LIBRARY = "libnftables.so.1"
 
@@ -33,6 +34,12 @@ def _library() -> Any:  # noqa: ANN401
         raise NftError(f"{_LIBRARY} is not installed; install the package libnftables1") from None
 
 
+def load() -> None:
+    """Load the library now; where there is none, the first batch says so."""
+    with suppress(NftError):
+        _library()
+
+
 def run(commands: str) -> None:
     """Carry out a batch in nft's language. Raises `NftError`."""
     library = _library()
@@ -43,6 +50,7 @@ def run(commands: str) -> None:
         library.nft_ctx_buffer_error(context)
         if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
             said = ffi.string(library.nft_ctx_get_error_buffer(context)).decode("utf-8", "replace")
-            raise NftError((said.strip().splitlines() or ["the kernel refused"])[0])
+            first = (said.strip().splitlines() or ["the kernel refused"])[0]
+            raise NftError(first.removeprefix("Error: "))
     finally:
         library.nft_ctx_free(context)

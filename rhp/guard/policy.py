@@ -50,6 +50,25 @@ class PrivateKey:
 
 
 @dataclass(frozen=True, slots=True)
+class FirewallPolicy:
+    """What IP forwarding does for the tunnels; the networks are texts such as "10.88.0.0/24"."""
+
+    forward: bool = False
+    masquerade: tuple[str, ...] = ()
+    isolate: bool = False
+
+    @property
+    def tabled(self) -> bool:
+        """Whether it takes a table of nftables."""
+        return bool(self.masquerade) or self.isolate
+
+    @property
+    def wanted(self) -> bool:
+        """Whether there is anything to do."""
+        return self.forward or self.tabled
+
+
+@dataclass(frozen=True, slots=True)
 class GuardPolicy:
     """Everything the guard allows; `bridges` are the bridges that an interface of ours may join.
 
@@ -76,3 +95,4 @@ class GuardPolicy:
     reach: tuple[str, ...] | None = None
     lanes: int = 64
     by_station: bool = False
+    firewall: FirewallPolicy = FirewallPolicy()

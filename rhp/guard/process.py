@@ -14,11 +14,12 @@ import time
 from importlib import import_module
 from pathlib import Path
 
-from rhp.guard import exits, folders
+from rhp.guard import exits, folders, nftables
 from rhp.guard.brief import Brief, Mistaken, Outcome
 from rhp.guard.child import Child
 from rhp.guard.kinds import Reload, Start, Stop
 from rhp.guard.local import LocalGuard
+from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import Refused, ReleaseAll
 from rhp.guard.reading import read_configuration
 from rhp.guard.sandbox import guard as sandbox
@@ -75,7 +76,7 @@ def _run(child: Child, brief: Brief, share: bytes) -> int:
         folders.prepare(brief, accounts)
         start = Start(accounts.user, accounts.group, (brief.run_dir, brief.state_dir))
         child.begin(start, share, (folder.lock,))
-        preload()
+        preload(brief.policy)
         try:
             sandbox.enter(accounts, brief.policy)
         except OSError as error:
@@ -95,8 +96,10 @@ async def _serve(child: Child, guard: LocalGuard, brief: Brief, log: EventLog) -
     return await Guardian(child, guard, brief, log).serve()
 
 
-def preload() -> None:
+def preload(policy: GuardPolicy) -> None:
     """Import what is otherwise imported when it is needed: later this may be a user that cannot read the files."""
+    if policy.firewall.tabled:
+        nftables.load()
     for name in ("pyroute2", "pytun", "rhp.guard.steering"):
         import_module(name)
 

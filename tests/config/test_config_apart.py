@@ -31,6 +31,10 @@ mac = "02:00:5e:00:00:01"
 mss_clamp = false
 static = [{{ mac = "02-00-5E-00-00-02", connection = "office" }}]
 
+[firewall]
+forward = true
+masquerade = ["10.88.0.0/24", "fd88::/64"]
+
 [pools.staff]
 addresses = ["10.88.0.0/24", "10.88.9.1-10.88.9.5"]
 dns = ["10.1.0.53"]

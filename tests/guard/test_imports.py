@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-GUARD = "import rhp.cli.up, rhp.guard.process; rhp.guard.process.preload()"
+GUARD = "import rhp.cli.up, rhp.guard.process; rhp.guard.process.preload(rhp.guard.policy.GuardPolicy())"
 NODE = "import rhp.node.process; rhp.node.process.preload.everything()"
 
 

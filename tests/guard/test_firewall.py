@@ -1,0 +1,125 @@
+"""The guard's table and sysctls, in a namespace of its own: made and taken back as a whole, also after a kill."""
+
+import asyncio
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from rhp.guard import nftables
+from rhp.guard.firewall import KEPT, Firewall, FirewallError
+from rhp.guard.policy import FirewallPolicy
+from rhp.guard.undo import UndoLog
+
+FORWARD = [Path("/proc/sys/net/ipv4/ip_forward"), Path("/proc/sys/net/ipv6/conf/all/forwarding")]
+ALL = FirewallPolicy(forward=True, masquerade=("10.88.0.0/24", "fd88::/64"), isolate=True)
+
+
+@pytest.fixture(autouse=True)
+def _network(own_network):
+    """Whatever is changed here belongs to no one."""
+    for sysctl in FORWARD:
+        sysctl.write_text("0")
+
+
+def ruleset():
+    return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+
+
+def forwarding():
+    return [sysctl.read_text().strip() for sysctl in FORWARD]
+
+
+def made(folder, policy=ALL, interfaces=("rhpt0", "rhpt1")):
+    undo = UndoLog()
+    return Firewall(undo, policy, interfaces, folder), undo
+
+
+def test_all_of_it_stands_and_goes_again(tmp_path):
+    firewall, undo = made(tmp_path)
+    firewall.apply()
+    assert forwarding() == ["1", "1"]
+    rules = re.sub(r"\s+", " ", ruleset())
+    assert "table inet rhp-rhpt0" in rules
+    assert 'oifname != { "rhpt0", "rhpt1" } ip saddr 10.88.0.0/24 masquerade' in rules
+    assert 'oifname != { "rhpt0", "rhpt1" } ip6 saddr fd88::/64 masquerade' in rules
+    assert 'iifname { "rhpt0", "rhpt1" } oifname { "rhpt0", "rhpt1" } drop' in rules
+    assert asyncio.run(undo.run()) == []
+    assert forwarding() == ["0", "0"]
+    assert ruleset() == ""
+    assert not (tmp_path / KEPT).exists()
+
+
+def test_the_next_start_takes_back_what_a_killed_guard_left_whatever_its_configuration_is(tmp_path):
+    made(tmp_path)[0].apply()
+    following, undo = made(tmp_path, FirewallPolicy(), ("other0",))
+    following.recover()
+    following.apply()
+    assert forwarding() == ["0", "0"]
+    assert ruleset() == ""
+    assert len(undo) == 0
+
+
+def test_recovering_leaves_alone_what_is_in_force(tmp_path):
+    """The guard recovers whenever an interface is made, and there are several hubs."""
+    firewall, _ = made(tmp_path)
+    for _ in range(2):
+        firewall.recover()
+        firewall.apply()
+    assert forwarding() == ["1", "1"]
+    assert "table inet rhp-rhpt0" in ruleset()
+
+
+def test_what_was_on_before_stays_on(tmp_path):
+    FORWARD[0].write_text("1")
+    firewall, undo = made(tmp_path, FirewallPolicy(forward=True))
+    firewall.apply()
+    assert ruleset() == ""
+    assert asyncio.run(undo.run()) == []
+    assert forwarding() == ["1", "0"]
+
+
+def test_rules_of_others_are_not_touched(tmp_path):
+    nftables.run("table inet theirs {\nchain forward {\ntype filter hook forward priority 0; policy drop;\n}\n}")
+    before = ruleset()
+    firewall, undo = made(tmp_path)
+    firewall.apply()
+    assert asyncio.run(undo.run()) == []
+    assert ruleset() == before
+
+
+def test_a_strange_name_of_an_interface_is_only_a_name(tmp_path):
+    firewall, undo = made(tmp_path, interfaces=("a;b{c}",))
+    firewall.apply()
+    assert "table inet rhp-a_b_c_" in ruleset()
+    assert 'iifname "a;b{c}"' in ruleset()
+    assert asyncio.run(undo.run()) == []
+
+
+def test_a_damaged_file_does_not_hold_up_a_start(tmp_path):
+    (tmp_path / KEPT).write_text("[")
+    firewall, _ = made(tmp_path)
+    firewall.recover()
+    firewall.apply()
+    assert json.loads((tmp_path / KEPT).read_text())["table"] == "inet rhp-rhpt0"
+
+
+def test_a_refusal_of_the_kernel_is_one_sentence_and_leaves_nothing(tmp_path, as_nobody):
+    def attempt():
+        firewall, _ = made(tmp_path / "kept", FirewallPolicy(isolate=True))
+        try:
+            firewall.apply()
+        except FirewallError as error:
+            return str(error)
+        return "done"
+
+    (tmp_path / "kept").mkdir(mode=0o777)
+    (tmp_path / "kept").chmod(0o777)
+    for above in [tmp_path, *tmp_path.parents][:3]:
+        above.chmod(above.stat().st_mode | 0o011)
+    said = as_nobody(attempt)
+    assert "the firewall of [firewall] cannot be set" in said
+    assert "\n" not in said
+    assert ruleset() == ""
