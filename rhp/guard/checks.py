@@ -14,6 +14,7 @@ from ipaddress import ip_interface, ip_network
 from rhp.guard import shape
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
+    STATES,
     AddRoute,
     AddTapQueue,
     CheckPsk,
@@ -26,6 +27,8 @@ from rhp.guard.protocol import (
     ProvePsk,
     Question,
     SignOctets,
+    TellAlive,
+    TellState,
 )
 
 ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # What a gateway listens to.
@@ -34,6 +37,8 @@ _LONGEST_ID = 4096
 _MAC_OCTETS = 6
 _LARGEST_MTU = 65535
 _LARGEST_ID_TYPE = 255
+_MOST_TUNNELS = 1 << 24
+_LARGEST_BEAT = (1 << 32) - 1
 
 
 class Forbidden(Exception):
@@ -79,6 +84,10 @@ class Checks:
                 self._link(question)
             case AddRoute():
                 self._route(question)
+            case TellState(state):
+                _require(state in STATES[1:], "to be something that no node is")
+            case TellAlive(beat, tunnels):
+                _require(0 <= tunnels <= _MOST_TUNNELS and 0 < beat <= _LARGEST_BEAT, "to live impossibly")
 
     def _sign(self, question: SignOctets) -> None:
         _require(question.connection in self._signing, "a signature for a connection that has no private key")

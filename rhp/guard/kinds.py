@@ -36,7 +36,14 @@ class Reload:
     why: str
 
 
-Note = Start | Stop | Reload
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The guard to the node: answer by `TellAlive` with this number, 1 to 2^32 - 1, if you live."""
+
+    number: int
+
+
+Note = Start | Stop | Reload | Heartbeat
 
 QUESTIONS: dict[int, type] = {
     1: protocol.SignOctets,
@@ -59,6 +66,8 @@ QUESTIONS: dict[int, type] = {
     28: protocol.CaptureTraffic,
     29: protocol.ReleaseTraffic,
     30: protocol.ReleaseAll,
+    48: protocol.TellState,
+    49: protocol.TellAlive,
 }
 
 ANSWERS: dict[int, type] = {
@@ -71,4 +80,4 @@ ANSWERS: dict[int, type] = {
     146: protocol.Refused,
 }
 
-NOTES: dict[int, type] = {192: Start, 193: Stop, 194: Reload}
+NOTES: dict[int, type] = {192: Start, 193: Stop, 194: Reload, 195: Heartbeat}

@@ -28,9 +28,14 @@ class Manager:
         for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
             os.environ.pop(name, None)
 
+    @property
+    def there(self) -> bool:
+        """Whether anybody listens."""
+        return self._address is not None
+
     def ready(self, status: str) -> None:
-        """The node serves."""
-        self._tell(f"READY=1\nSTATUS={status}\nMAINPID={os.getpid()}")
+        """The node serves; also, it does so again."""
+        self._tell(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
         """A line for `systemctl status`."""
@@ -40,9 +45,9 @@ class Manager:
         """A reload begins; `ready` says that it is over."""
         self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
-    def stopping(self) -> None:
+    def stopping(self, status: str) -> None:
         """The end has begun."""
-        self._tell("STOPPING=1")
+        self._tell(f"STOPPING=1\nSTATUS={status}")
 
     def alive(self) -> None:
         """Everything is in order; to be said within each `watchdog` seconds."""

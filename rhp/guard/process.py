@@ -19,14 +19,16 @@ from rhp.guard.brief import Brief, Mistaken, Outcome
 from rhp.guard.child import Child
 from rhp.guard.kinds import Reload, Start, Stop
 from rhp.guard.local import LocalGuard
+from rhp.guard.manager import Manager
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Refused, ReleaseAll
+from rhp.guard.protocol import Answer, Refused, ReleaseAll, ServiceQuestion
 from rhp.guard.reading import read_configuration
 from rhp.guard.sandbox import guard as sandbox
 from rhp.guard.sandbox.accounts import find
 from rhp.guard.sandbox.capabilities import permitted
 from rhp.guard.secrets import SecretsError
 from rhp.guard.service import Service
+from rhp.guard.supervision import Supervision
 from rhp.node import preflight
 from rhp.node.errors import StartError
 from rhp.node.log import EventLog, set_up
@@ -41,14 +43,16 @@ def run(config_file: Path) -> int | Mistaken:
     Raises `StartError`.
     """
     preflight.check_privilege()
+    manager = Manager()
     child = Child()
     try:
         outcome: Outcome = read_configuration(config_file)
         if isinstance(outcome, Mistaken):
             return outcome
-        return _run(child, outcome.guard, outcome.node)
+        return _run(child, outcome.guard, outcome.node, manager)
     finally:
         child.end()
+        manager.close()
 
 
 def _open_log(brief: Brief) -> None:
@@ -60,7 +64,7 @@ def _open_log(brief: Brief) -> None:
         ) from None
 
 
-def _run(child: Child, brief: Brief, share: bytes) -> int:
+def _run(child: Child, brief: Brief, share: bytes, manager: Manager) -> int:
     _open_log(brief)
     log = EventLog(time.monotonic)
     preflight.check_machine(brief.lowest_port)
@@ -81,7 +85,7 @@ def _run(child: Child, brief: Brief, share: bytes) -> int:
             sandbox.enter(accounts, brief.policy)
         except OSError as error:
             raise StartError(f"the guard cannot give up being root: {error.strerror or error}") from None
-        return asyncio.run(_serve(child, guard, brief, log))
+        return asyncio.run(_serve(child, guard, brief, log, manager))
 
 
 def _check_capabilities(brief: Brief) -> None:
@@ -92,8 +96,8 @@ def _check_capabilities(brief: Brief) -> None:
         raise StartError(f"root has no {names} here; start the container with {options}")
 
 
-async def _serve(child: Child, guard: LocalGuard, brief: Brief, log: EventLog) -> int:
-    return await Guardian(child, guard, brief, log).serve()
+async def _serve(child: Child, guard: LocalGuard, brief: Brief, log: EventLog, manager: Manager) -> int:
+    return await Guardian(child, guard, brief, log, manager).serve()
 
 
 def preload(policy: GuardPolicy) -> None:
@@ -107,11 +111,12 @@ def preload(policy: GuardPolicy) -> None:
 class Guardian:
     """Serves one node until it has ended, and takes back what was done for it."""
 
-    def __init__(self, child: Child, guard: LocalGuard, brief: Brief, log: EventLog) -> None:
+    def __init__(self, child: Child, guard: LocalGuard, brief: Brief, log: EventLog, manager: Manager) -> None:
         self._child = child
         self._guard = guard
         self._log = log
-        self._service = Service(child.channel, guard, brief.policy, log, self._hung_up)
+        self._service = Service(child.channel, guard, brief.policy, log, self._hung_up, self._told)
+        self._supervision = Supervision(manager, self._service.tell)
         self._loop = asyncio.get_running_loop()
         self._deadline: asyncio.TimerHandle | None = None
 
@@ -124,13 +129,19 @@ class Guardian:
         status = await self._child.wait()
         if self._deadline is not None:
             self._deadline.cancel()
+        self._supervision.stopping()
+        self._supervision.close()
         await self._service.close()
         answer = await self._guard.ask(ReleaseAll())
         if isinstance(answer, Refused):
             self._log.write("shutdown incomplete", reason="release", detail=answer.reason)
         return self._judge(status)
 
+    def _told(self, question: ServiceQuestion) -> Answer:
+        return self._supervision.told(question)
+
     def _stop(self, why: str) -> None:
+        self._supervision.stopping()
         self._service.tell(Stop(why))
         self._expect_end()
 

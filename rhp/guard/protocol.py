@@ -239,6 +239,21 @@ class ReleaseAll:
 
 
 @dataclass(frozen=True, slots=True)
+class TellState:
+    """Tell the service manager that the node is "running", or "stopping"; answered by `Done` or `Refused`."""
+
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class TellAlive:
+    """Answer a heartbeat of that number; `tunnels` is how many IKE SAs stand. Answered by `Done` or `Refused`."""
+
+    beat: int
+    tunnels: int
+
+
+@dataclass(frozen=True, slots=True)
 class AuthData:
     """The content of our AUTH payload: the method and the authentication data (RFC 7296 section 3.8)."""
 
@@ -304,5 +319,9 @@ NetworkQuestion = (
     | AssignedQuestion
     | ReleaseAll
 )
-Question = SecretQuestion | NetworkQuestion
+STATES = ("starting", "running", "stopping")
+"""What a node goes through, never back."""
+
+ServiceQuestion = TellState | TellAlive
+Question = SecretQuestion | NetworkQuestion | ServiceQuestion
 Answer = AuthData | Accepted | PpkKeys | Fingerprint | Descriptors | Done | Refused

@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable
 
 from rhp.guard.channel import Channel, ChannelError, close_all
-from rhp.guard.kinds import Reload, Start, Stop
+from rhp.guard.kinds import Heartbeat, Reload, Start, Stop
 from rhp.guard.messages import LARGEST, build_question, parse_told
-from rhp.guard.protocol import Answer, Descriptors, Question, Refused
+from rhp.guard.protocol import Answer, Descriptors, Question, Refused, TellAlive
 from rhp.wire.errors import DecodeError
 
 UNDER_WAY = 64
@@ -27,7 +27,7 @@ class RemoteGuard:
     """Asks over a channel.
 
     `stopped` hears why the guard wants the node to end, `reload` why it is to read its configuration again, and `lost`
-    that there is no guard any more.
+    that there is no guard any more. `tunnels` tells how many there are, when the guard asks whether the node lives.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -40,6 +40,8 @@ class RemoteGuard:
         self._alive = True
         self.stopped: Callable[[str], None] = lambda why: None
         self.reload: Callable[[str], None] = lambda why: None
+        self.tunnels: Callable[[], int] = lambda: 0
+        self._beating: set[asyncio.Task[Answer]] = set()
         self.lost: Callable[[], None] = lambda: None
         channel.set_blocking(False)
         self._loop.add_reader(channel.fileno(), self._readable)
@@ -113,12 +115,22 @@ class RemoteGuard:
             close_all(received.fds)
             self._gone()
             return
-        if isinstance(told, Stop):
-            self.stopped(told.why)
-        elif isinstance(told, Reload):
-            self.reload(told.why)
-        elif not isinstance(told, Start):
-            self._answered(number, told)
+        match told:
+            case Stop(why):
+                self.stopped(why)
+            case Reload(why):
+                self.reload(why)
+            case Heartbeat(beat):
+                self._live(beat)
+            case Start():
+                pass
+            case _:
+                self._answered(number, told)
+
+    def _live(self, beat: int) -> None:
+        task = self._loop.create_task(self.ask(TellAlive(beat, self.tunnels())), name="rhp-heartbeat")
+        self._beating.add(task)
+        task.add_done_callback(self._beating.discard)
 
     def _answered(self, number: int, answer: Answer) -> None:
         future = self._waiting.get(number)

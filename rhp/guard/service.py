@@ -22,7 +22,7 @@ from rhp.guard.kinds import Note
 from rhp.guard.local import LocalGuard
 from rhp.guard.messages import build_answer, build_note, parse_question
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Answer, Question, Refused
+from rhp.guard.protocol import Answer, Done, Question, Refused, ServiceQuestion
 from rhp.wire.errors import DecodeError
 
 MOST_UNDER_WAY = 256
@@ -38,12 +38,28 @@ class Log(Protocol):
         """Write one line."""
 
 
+def unheard(question: ServiceQuestion) -> Answer:
+    """Where nobody runs the node as a service, there is nothing to do."""
+    return Done()
+
+
 class Service:
-    """Answers one node. `ended` hears why there is nothing more to answer: "gone", or what the node did."""
+    """Answers one node.
+
+    `ended` hears why there is nothing more to answer: "gone", or what the node did. `told` answers what the node tells
+    of itself; it does not wait.
+    """
 
     def __init__(
-        self, channel: Channel, guard: LocalGuard, policy: GuardPolicy, log: Log, ended: Callable[[str], None]
+        self,
+        channel: Channel,
+        guard: LocalGuard,
+        policy: GuardPolicy,
+        log: Log,
+        ended: Callable[[str], None],
+        told: Callable[[ServiceQuestion], Answer] = unheard,
     ) -> None:
+        self._told = told
         self._channel = channel
         self._guard = guard
         self._policy = policy
@@ -131,7 +147,9 @@ class Service:
             if not isinstance(error, Unfit):
                 self._spend()
             return
-        if (answer := self._guard.secret(question)) is not None:
+        if isinstance(question, ServiceQuestion):
+            self._answer(number, question, self._told(question))
+        elif (answer := self._guard.secret(question)) is not None:
             self._answer(number, question, answer)
         elif self._under_way >= MOST_UNDER_WAY:
             self._forbidden(number, question, "the node asked for too much at once")

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from rhp.guard.guard import Guard
-from rhp.guard.protocol import Question, Refused, ReleaseAll
+from rhp.guard.protocol import Question, Refused, ReleaseAll, TellState
 from rhp.ike import events
 from rhp.ike.config import EngineConfig
 from rhp.ike.engine import Engine
@@ -109,6 +109,11 @@ class Node:
         self._commands = self._make_commands()
         self._state_commands = StateCommands(self._store, self._engine, self._journal)
 
+    @property
+    def tunnels(self) -> int:
+        """How many IKE SAs there are."""
+        return self._engine.count()
+
     def stop(self, why: str) -> None:
         """Begin to end; safe from a signal handler of the loop, and safe twice."""
         self._why = self._why or why
@@ -178,6 +183,7 @@ class Node:
             port=settings.port,
             natt_port=settings.natt_port,
         )
+        await self._guard.ask(TellState("running"))
         self._keeper.start()
         stack.callback(self._keeper.stop)
 
@@ -193,6 +199,7 @@ class Node:
 
     async def _say_goodbye(self) -> None:
         self._state = "stopping"
+        told = self._loop.create_task(self._guard.ask(TellState("stopping")), name="rhp-stopping")
         self._journal.write("node stopping", reason=self._why)
         self._keeper.stop()
         self._engine.set_config(replace(self._config, connections=()))
@@ -203,6 +210,7 @@ class Node:
         if left := self._engine.count():
             self._journal.write("shutdown incomplete", reason="no-answer", detail=f"{left} IKE SAs ended unconfirmed")
         await self._network.drained()
+        await told
         self._state = "ending"
 
     async def _release(self) -> None:

@@ -76,6 +76,7 @@ async def _serve(share: NodeShare, channel: Channel) -> bool:
 
     node = Node(share.settings, share.engine, guard)
     guard.stopped, guard.lost = node.stop, lost
+    guard.tunnels = lambda: node.tunnels
     # The configuration is read once; who hangs up wants the node to end.
     guard.reload = node.stop
     loop = asyncio.get_running_loop()
