@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from rhp.config.hook_checks import check_hooks
 from rhp.config.hub_checks import check_hubs
 from rhp.config.model import Configuration, Connection
 from rhp.config.peering_checks import auth_methods, check_names, check_peering, starts
@@ -38,6 +39,7 @@ def check(configuration: Configuration, findings: Findings) -> None:
     _check_distinct(configuration, findings)
     check_realms(configuration, findings)
     check_hubs(configuration, findings)
+    check_hooks(configuration, findings)
     check_names("pools", (), configuration.pools, findings)
     check_pools(configuration, findings)
 

@@ -131,6 +131,18 @@ class Firewall(Table):
     isolate: bool = False
 
 
+class Hook(Table):
+    """A program that the guard has run when something happens."""
+
+    on: Texts = Field(default_factory=list)
+    command: Texts = Field(default_factory=list)
+    # Enough to set a route or to tell somebody, and not so much that the next event waits for long.
+    timeout: Seconds = 10
+    # Off: what it is told comes in part from peers.
+    privileged: bool = False
+    user: Account = "nobody"
+
+
 class StaticEntry(Table):
     """A MAC address that always lives behind one connection."""
 
@@ -283,6 +295,7 @@ class Configuration(Table):
     hub: Hub = Hub()
     hubs: dict[str, NamedHub] = Field(default_factory=dict)
     firewall: Firewall = Firewall()
+    hooks: list[Hook] = Field(default_factory=list)
     pools: dict[str, Pool] = Field(default_factory=dict)
     connections: dict[str, Connection] = Field(default_factory=dict)
     realms: dict[str, Realm] = Field(default_factory=dict)
@@ -307,6 +320,7 @@ TABLES: dict[tuple[str, ...], type[Table]] = {
     ("interface",): Interface,
     ("hub",): Hub,
     ("firewall",): Firewall,
+    ("hooks", "*"): Hook,
     ("hub", "static", "*"): StaticEntry,
     ("pools", "*"): Pool,
     ("connections", "*"): Connection,

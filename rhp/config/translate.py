@@ -9,12 +9,12 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 from rhp.config.credentials import Chains
-from rhp.config.model import Child, Configuration, Connection, Firewall, Hub, Interface, Peering, Pool, Realm
+from rhp.config.model import Child, Configuration, Connection, Firewall, Hook, Hub, Interface, Peering, Pool, Realm
 from rhp.config.peering_checks import auth_methods, starts
 from rhp.config.reach import reach
 from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
 from rhp.guard.brief import Identities
-from rhp.guard.policy import FirewallPolicy, GuardPolicy, PpkSecret, PrivateKey, PskSecret
+from rhp.guard.policy import FirewallPolicy, GuardPolicy, HookPolicy, PpkSecret, PrivateKey, PskSecret
 from rhp.guard.secrets import decode_psk
 from rhp.ike.config import AuthKind, ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, Ppk, RemoteAuth
 from rhp.node.metrics.address import MetricsAddress, UnixAddress
@@ -45,6 +45,7 @@ def to_settings(configuration: Configuration, folder: Path) -> NodeSettings:
         log_level=node.log_level,
         log_levels=node.log_levels,
         log_format=node.log_format,
+        hooked=tuple(dict.fromkeys(event for hook in configuration.hooks for event in hook.on)),
         audit_file=folder / node.audit_file if node.audit_file is not None else None,
         metrics=_place(node.metrics, folder),
         interface=_interface(configuration.interface.name, configuration.interface),
@@ -129,7 +130,12 @@ def to_policy(configuration: Configuration, folder: Path) -> GuardPolicy:
         lanes=_MOST_LANES,
         by_station=configuration.node.steering == "station",
         firewall=_firewall(configuration.firewall),
+        hooks=tuple(map(_hook, configuration.hooks)),
     )
+
+
+def _hook(hook: Hook) -> HookPolicy:
+    return HookPolicy(tuple(hook.on), tuple(hook.command), float(hook.timeout), hook.privileged, hook.user)
 
 
 def _firewall(firewall: Firewall) -> FirewallPolicy:

@@ -26,6 +26,7 @@ from rhp.guard.protocol import (
     OpenUdp,
     ProvePsk,
     Question,
+    RunHook,
     SignOctets,
     TellAlive,
     TellState,
@@ -60,6 +61,7 @@ class Checks:
         self._ports = policy.ports
         self._reach = None if policy.reach is None else [ip_network(one) for one in policy.reach]
         self._lanes = policy.lanes
+        self._hooked = frozenset(event for hook in policy.hooks for event in hook.on)
 
     def check(self, question: Question) -> None:
         """Raise `Forbidden` for a question that no sound node asks."""
@@ -84,6 +86,8 @@ class Checks:
                 self._link(question)
             case AddRoute():
                 self._route(question)
+            case RunHook(event):
+                _require(event in self._hooked, "a hook that is not in the configuration")
             case TellState(state):
                 _require(state in STATES[1:], "to be something that no node is")
             case TellAlive(beat, tunnels):

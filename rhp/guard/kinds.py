@@ -68,6 +68,7 @@ QUESTIONS: dict[int, type] = {
     30: protocol.ReleaseAll,
     48: protocol.TellState,
     49: protocol.TellAlive,
+    50: protocol.RunHook,
 }
 
 ANSWERS: dict[int, type] = {

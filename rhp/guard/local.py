@@ -15,6 +15,7 @@ from rhp.guard.protocol import (
     NetworkQuestion,
     ProvePsk,
     Question,
+    RunHook,
     SignOctets,
     TellAlive,
     TellState,
@@ -57,8 +58,8 @@ class LocalGuard:
                 return self._secrets.mix(question)
             case FingerprintSecrets():
                 return self._secrets.fingerprint(question)
-            case TellState() | TellAlive():
-                # Whoever has the node in one process with its guard knows how it is.
+            case TellState() | TellAlive() | RunHook():
+                # Whoever has the node in one process with its guard knows how it is, and runs no programs.
                 return Done()
         return None
 

@@ -69,6 +69,20 @@ class FirewallPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class HookPolicy:
+    """A program to run at events: its absolute path and arguments, and the seconds that it has.
+
+    It runs as `user`, or as root where it is `privileged`.
+    """
+
+    on: tuple[str, ...]
+    command: tuple[str, ...]
+    timeout: float = 10.0
+    privileged: bool = False
+    user: str = "nobody"
+
+
+@dataclass(frozen=True, slots=True)
 class GuardPolicy:
     """Everything the guard allows; `bridges` are the bridges that an interface of ours may join.
 
@@ -96,3 +110,4 @@ class GuardPolicy:
     lanes: int = 64
     by_station: bool = False
     firewall: FirewallPolicy = FirewallPolicy()
+    hooks: tuple[HookPolicy, ...] = ()

@@ -11,8 +11,11 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rhp.guard import exits, folders, nftables
 from rhp.guard.brief import Brief, Mistaken, Outcome
@@ -20,8 +23,8 @@ from rhp.guard.child import Child
 from rhp.guard.kinds import Reload, Start, Stop
 from rhp.guard.local import LocalGuard
 from rhp.guard.manager import Manager
-from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Answer, Refused, ReleaseAll, ServiceQuestion
+from rhp.guard.policy import GuardPolicy, HookPolicy
+from rhp.guard.protocol import Answer, Done, Refused, ReleaseAll, RunHook, ServiceQuestion
 from rhp.guard.reading import read_configuration
 from rhp.guard.sandbox import guard as sandbox
 from rhp.guard.sandbox.accounts import find
@@ -32,6 +35,9 @@ from rhp.guard.supervision import Supervision
 from rhp.node import preflight
 from rhp.node.errors import StartError
 from rhp.node.log import EventLog, set_up
+
+if TYPE_CHECKING:
+    from rhp.guard.hooks.dispatch import HookRunner, Hooks
 
 PATIENCE = 10.0
 """Seconds that a node has to end in once it should."""
@@ -76,7 +82,7 @@ def _run(child: Child, brief: Brief, share: bytes, manager: Manager) -> int:
         raise StartError("; ".join(error.problems)) from None
     _check_capabilities(brief)
     accounts = find(brief.identities)
-    with preflight.RunFolder(Path(brief.run_dir)) as folder:
+    with preflight.RunFolder(Path(brief.run_dir)) as folder, _running(brief.policy.hooks) as runner:
         folders.prepare(brief, accounts)
         start = Start(accounts.user, accounts.group, (brief.run_dir, brief.state_dir))
         child.begin(start, share, (folder.lock,))
@@ -85,7 +91,7 @@ def _run(child: Child, brief: Brief, share: bytes, manager: Manager) -> int:
             sandbox.enter(accounts, brief.policy)
         except OSError as error:
             raise StartError(f"the guard cannot give up being root: {error.strerror or error}") from None
-        return asyncio.run(_serve(child, guard, brief, log, manager))
+        return asyncio.run(_serve(child, guard, brief, log, manager, runner))
 
 
 def _check_capabilities(brief: Brief) -> None:
@@ -96,8 +102,29 @@ def _check_capabilities(brief: Brief) -> None:
         raise StartError(f"root has no {names} here; start the container with {options}")
 
 
-async def _serve(child: Child, guard: LocalGuard, brief: Brief, log: EventLog, manager: Manager) -> int:
-    return await Guardian(child, guard, brief, log, manager).serve()
+@contextmanager
+def _running(hooks: tuple[HookPolicy, ...]) -> Iterator[HookRunner | None]:
+    """What runs hooks, where there are any; begun while this is root."""
+    if not hooks:
+        yield None
+        return
+    from rhp.guard.hooks.dispatch import HookRunner
+
+    runner = HookRunner(hooks)
+    try:
+        yield runner
+    finally:
+        runner.end()
+
+
+async def _serve(
+    child: Child, guard: LocalGuard, brief: Brief, log: EventLog, manager: Manager, runner: HookRunner | None
+) -> int:
+    if runner is None:
+        return await Guardian(child, guard, brief, log, manager).serve()
+    from rhp.guard.hooks.dispatch import Hooks
+
+    return await Guardian(child, guard, brief, log, manager, Hooks(brief.policy.hooks, runner.channel, log)).serve()
 
 
 def preload(policy: GuardPolicy) -> None:
@@ -111,7 +138,16 @@ def preload(policy: GuardPolicy) -> None:
 class Guardian:
     """Serves one node until it has ended, and takes back what was done for it."""
 
-    def __init__(self, child: Child, guard: LocalGuard, brief: Brief, log: EventLog, manager: Manager) -> None:
+    def __init__(
+        self,
+        child: Child,
+        guard: LocalGuard,
+        brief: Brief,
+        log: EventLog,
+        manager: Manager,
+        hooks: Hooks | None = None,
+    ) -> None:
+        self._hooks = hooks
         self._child = child
         self._guard = guard
         self._log = log
@@ -132,12 +168,16 @@ class Guardian:
         self._supervision.stopping()
         self._supervision.close()
         await self._service.close()
+        if self._hooks is not None:
+            await self._hooks.finish(PATIENCE)
         answer = await self._guard.ask(ReleaseAll())
         if isinstance(answer, Refused):
             self._log.write("shutdown incomplete", reason="release", detail=answer.reason)
         return self._judge(status)
 
     def _told(self, question: ServiceQuestion) -> Answer:
+        if isinstance(question, RunHook):
+            return self._hooks.run(question) if self._hooks is not None else Done()
         return self._supervision.told(question)
 
     def _stop(self, why: str) -> None:

@@ -254,6 +254,24 @@ class TellAlive:
 
 
 @dataclass(frozen=True, slots=True)
+class RunHook:
+    """Run what the configuration has for this event; answered by `Done`, before it has run, or `Refused`.
+
+    All of it is text for the environment of these programs; what is not known is empty. `local` and `remote` are outer
+    addresses, `addresses` inner ones with spaces between.
+    """
+
+    event: str
+    connection: str = ""
+    peer: str = ""
+    local: str = ""
+    remote: str = ""
+    addresses: str = ""
+    interface: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AuthData:
     """The content of our AUTH payload: the method and the authentication data (RFC 7296 section 3.8)."""
 
@@ -322,6 +340,6 @@ NetworkQuestion = (
 STATES = ("starting", "running", "stopping")
 """What a node goes through, never back."""
 
-ServiceQuestion = TellState | TellAlive
+ServiceQuestion = TellState | TellAlive | RunHook
 Question = SecretQuestion | NetworkQuestion | ServiceQuestion
 Answer = AuthData | Accepted | PpkKeys | Fingerprint | Descriptors | Done | Refused

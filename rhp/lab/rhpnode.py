@@ -71,7 +71,7 @@ class RhpNode:
     @property
     def pid(self) -> int:
         """The process that talks to the world; `process` is its parent, the guard. Raises `LabError` without one."""
-        children = self.process.children
+        children = [pid for pid in self.process.children if _name(pid) != "rhp-hooks"]
         if len(children) != 1:
             raise LabError(f"the guard has {len(children)} children\n{self.process.tail(20)}")
         return children[0]
@@ -157,6 +157,14 @@ class RhpNode:
             return ask(self.folder / "run" / "control.sock", Request(command, fields))
         except ControlError as error:
             raise LabError(f"{command} {fields}: {error}\n{self.process.tail(20)}") from None
+
+
+def _name(pid: int) -> str:
+    """What ps calls it; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
 
 
 def _there(pid: int) -> bool:

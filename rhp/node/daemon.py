@@ -37,6 +37,7 @@ from rhp.node.errors import StartError
 from rhp.node.fingerprints import bind_to_secrets
 from rhp.node.gatekeeper import Gatekeeper
 from rhp.node.growth import Growth
+from rhp.node.hooks import HookAsker
 from rhp.node.hubs import Hubs, places
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper, resolve
@@ -106,6 +107,7 @@ class Node:
         self._watch = PathWatch(self._plane, self._children, self._hubs, self._journal, self._paths)
         self._adapter = self._make_adapter()
         self._keeper = self._make_keeper()
+        self._hooks = HookAsker(self._guard, settings, lambda name: self._config.connection(name))
         self._commands = self._make_commands()
         self._state_commands = StateCommands(self._store, self._engine, self._journal)
 
@@ -184,6 +186,7 @@ class Node:
             natt_port=settings.natt_port,
         )
         await self._guard.ask(TellState("running"))
+        self._hooks.node("node-up")
         self._keeper.start()
         stack.callback(self._keeper.stop)
 
@@ -199,6 +202,7 @@ class Node:
 
     async def _say_goodbye(self) -> None:
         self._state = "stopping"
+        self._hooks.node("node-down")
         told = self._loop.create_task(self._guard.ask(TellState("stopping")), name="rhp-stopping")
         self._journal.write("node stopping", reason=self._why)
         self._keeper.stop()
@@ -307,6 +311,7 @@ class Node:
         retry = self._keeper.heard(event)
         self._store.heard(event)
         self._hubs.heard(event, again=retry is not None)
+        self._hooks.heard(event)
         if isinstance(event, events.InitiationFailed | events.ChildFailed):
             extra["retry_in"] = retry
         self._journal.record(event, **extra)

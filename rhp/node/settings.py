@@ -77,6 +77,8 @@ class NodeSettings:
     `log_levels` are those of subsystems that differ from `log_level`; `log_format` is one of rhp.node.logforms.FORMS.
     `metrics` says where they are served, None for not at all; so does `audit_file`.
 
+    `hooked` are the events of `rhp.node.hooks` that the guard runs something for.
+
     `hosts` maps a connection to the host names in its remote_addrs, which are resolved at every initiation.
     """
 
@@ -93,6 +95,7 @@ class NodeSettings:
     log_levels: dict[str, str] = field(default_factory=dict)
     log_format: str = "auto"
     audit_file: Path | None = None
+    hooked: tuple[str, ...] = ()
     metrics: MetricsAddress | None = None
     interface: InterfaceSettings = field(default_factory=InterfaceSettings)
     hub: HubSettings = field(default_factory=HubSettings)

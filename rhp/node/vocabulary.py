@@ -121,6 +121,12 @@ EVENTS: dict[str, Word] = {
     "guard malformed": Word(
         _WARNING, "The node sent the guard something that is no question; reason says what.", by_stranger=True
     ),
+    "hook done": Word(_INFO, "A program of [[hooks]] ended well; detail has what it printed."),
+    "hook failed": Word(_WARNING, "A program of [[hooks]] could not be run, ended with a status or ran too long."),
+    "hook dropped": Word(
+        _WARNING, "A program of [[hooks]] was not run for an event, for too many wait for it.", by_stranger=True
+    ),
+    "hooks gone": Word(_ERROR, "The process that runs the programs of [[hooks]] has ended; none runs any more."),
     "lines suppressed": Word(
         _WARNING, "Lines that peers or strangers caused were left out: those of remote or peer, or of all together."
     ),
@@ -165,7 +171,7 @@ FIELDS: dict[str, str] = {
     "domains": "the names that they are asked for; none means all",
     "retry_in": "seconds until the next try",
     "established_ms": "milliseconds from the first IKE message to the first installed Child SA",
-    "command": "the control command, or the question put to the guard",
+    "command": "the control command, the question put to the guard, or the program of a hook",
     "target": "the gateway that peers are sent to",
     "uid": "the number of the user who gave a command",
     "client": "the process that gave a command",

@@ -35,6 +35,11 @@ static = [{{ mac = "02-00-5E-00-00-02", connection = "office" }}]
 forward = true
 masquerade = ["10.88.0.0/24", "fd88::/64"]
 
+[[hooks]]
+on = ["tunnel-up", "tunnel-down"]
+command = ["/bin/true", "--loud"]
+timeout = "1m"
+
 [pools.staff]
 addresses = ["10.88.0.0/24", "10.88.9.1-10.88.9.5"]
 dns = ["10.1.0.53"]

@@ -18,7 +18,7 @@ _MOST = 64
 
 
 class Capability(enum.IntEnum):
-    """Those that the guard may need; see `rhp.guard.sandbox.guard`."""
+    """Those that the guard may need, see `rhp.guard.sandbox.guard`, or what runs hooks."""
 
     CHOWN = 0
     DAC_OVERRIDE = 1

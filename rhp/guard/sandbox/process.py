@@ -21,10 +21,15 @@ def become(user: int, group: int, also: Sequence[int] = (), *, keeping: bool) ->
 
 def close_up() -> None:
     """No program that it executes gains anything, no core and no debugger sees its memory, and it holds no folder."""
-    prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
+    no_new_privileges()
     prctl("not dumpable", _PR_SET_DUMPABLE, 0)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir("/")
+
+
+def no_new_privileges() -> None:
+    """No program that this process ever executes gains anything. Raises OSError."""
+    prctl("no new privileges", _PR_SET_NO_NEW_PRIVS, 1)
 
 
 def call_itself(name: str) -> None:

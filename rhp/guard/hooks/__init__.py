@@ -1,0 +1,1 @@
+"""Programs of the administrator, run when something happens to a tunnel."""

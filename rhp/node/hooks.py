@@ -1,0 +1,120 @@
+"""What the node has the guard run when something happens to a tunnel: it tells what happened, and knows no program.
+
+A tunnel is an IKE SA with a child. It is up from its first child to the end of the IKE SA, through every rekey and
+reauthentication in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from rhp.guard.guard import Guard
+from rhp.guard.protocol import RunHook
+from rhp.ike import events
+from rhp.ike.config import ConnectionConfig
+from rhp.ike.path import Path
+from rhp.node.settings import NodeSettings
+from rhp.pki.identity import format_identity
+from rhp.wire.identity import Identity
+
+EVENTS: dict[str, str] = {
+    "node-up": "the node serves",
+    "node-down": "the node begins to end; its tunnels still stand",
+    "tunnel-up": "the first child of an IKE SA is installed",
+    "tunnel-down": "an IKE SA that had a child has ended",
+    "path-changed": "the traffic with a peer goes between other outer addresses",
+    "addresses-assigned": "a peer gave us inner addresses",
+    "address-leased": "a peer got inner addresses from a pool",
+    "lease-ended": "they rest until the peer comes back",
+}
+"""What hooks can be for, and when it is."""
+
+_MOST_UNDER_WAY = 256
+
+
+class HookAsker:
+    """Hears the engine's events and asks for the hooks of those that are wanted; `find` gives a connection by name."""
+
+    def __init__(self, guard: Guard, settings: NodeSettings, find: Callable[[str], ConnectionConfig | None]) -> None:
+        self._guard = guard
+        self._wanted = frozenset(settings.hooked)
+        self._find = find
+        self._devices = {one.name: one.interface.name for one in settings.hubs} | {"": settings.interface.name}
+        self._paths: dict[int, Path] = {}
+        self._peers: dict[int, str] = {}
+        self._up: set[int] = set()
+        self._asking: set[asyncio.Task[object]] = set()
+        self.skipped = 0
+
+    def node(self, event: str) -> None:
+        """Something of the node itself: "node-up" or "node-down"."""
+        self._ask(RunHook(event))
+
+    def heard(self, event: events.Event) -> None:
+        """Look at one event of the engine."""
+        if not self._wanted:
+            return
+        match event:
+            case events.IkeEstablished() | events.IkeReauthenticated():
+                self._paths[event.ike_id] = event.path
+                self._peers[event.ike_id] = format_identity(event.peer)
+            case events.ChildEstablished(ike_id=ike_id):
+                if ike_id not in self._up:
+                    self._up.add(ike_id)
+                    self._tell("tunnel-up", ike_id, event.connection)
+            case events.PathChanged():
+                self._paths[event.ike_id] = event.new
+                self._tell("path-changed", event.ike_id, event.connection, reason=event.reason)
+            case events.AddressesAssigned():
+                given = event.assignment.addresses
+                self._tell("addresses-assigned", event.ike_id, event.connection, _words(given), event.peer)
+            case events.AddressLeased() | events.LeaseEnded():
+                word = "address-leased" if isinstance(event, events.AddressLeased) else "lease-ended"
+                self._tell(word, event.ike_id, event.connection, _words(event.addresses), event.peer)
+            case events.IkeClosed():
+                self._closed(event)
+
+    def _closed(self, event: events.IkeClosed) -> None:
+        if event.ike_id in self._up:
+            self._tell("tunnel-down", event.ike_id, event.connection, reason=event.reason)
+        self._up.discard(event.ike_id)
+        self._paths.pop(event.ike_id, None)
+        self._peers.pop(event.ike_id, None)
+
+    def _tell(
+        self,
+        event: str,
+        ike_id: int,
+        connection: str,
+        addresses: str = "",
+        peer: Identity | None = None,
+        reason: str = "",
+    ) -> None:
+        path, config = self._paths.get(ike_id), self._find(connection)
+        self._ask(
+            RunHook(
+                event,
+                connection,
+                format_identity(peer) if peer is not None else self._peers.get(ike_id, ""),
+                str(path.local.ip) if path is not None else "",
+                str(path.remote.ip) if path is not None else "",
+                addresses,
+                self._devices.get(config.policy.hub, "") if config is not None else "",
+                reason,
+            )
+        )
+
+    def _ask(self, question: RunHook) -> None:
+        if question.event not in self._wanted:
+            return
+        if len(self._asking) >= _MOST_UNDER_WAY:
+            self.skipped += 1
+            return
+        task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._guard.ask(question), name="rhp-hook")
+        self._asking.add(task)
+        task.add_done_callback(self._asking.discard)
+
+
+def _words(addresses: Collection[object]) -> str:
+    return " ".join(map(str, addresses))
