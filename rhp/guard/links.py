@@ -40,6 +40,8 @@ class _Netlink(Protocol):
 
     def addr(self, command: str, **values: _Value) -> Awaitable[list[_Message]]: ...
 
+    def flush_addr(self, **values: _Value) -> Awaitable[list[_Message]]: ...
+
 
 class LinkError(Exception):
     """A change could not be made; the message is one sentence."""
@@ -56,6 +58,27 @@ class Links:
         """Note that the interface was made by us: taking it back is deleting it, with all that hangs on it."""
         self._own.add(name)
         self._undo.add(f"the interface {name}", partial(self._delete, name))
+
+    def rests(self, name: str) -> None:
+        """Note that the interface is ours and outlives us: taking it back is taking from it what we set."""
+        self._own.add(name)
+        self._undo.add(f"the interface {name}", partial(self._rest, name))
+
+    async def bare(self, name: str) -> None:
+        """Take from an interface that is still there what a node before us set: its routes, for it is down then, and
+        its addresses. Raises `LinkError`.
+        """
+        try:
+            await self._rest(name)
+        except Exception as error:
+            raise _sentence(f"{name} cannot be taken over", error) from None
+
+    async def _rest(self, name: str) -> None:
+        self._own.discard(name)
+        async with _netlink() as netlink:
+            index = _present(name)
+            await netlink.link("set", index=index, state="down")
+            await netlink.flush_addr(index=index)
 
     async def configure(self, question: ConfigureLink) -> None:
         """Set what is given of an interface; raises `LinkError`."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import cast
 
+from rhp.guard.given import GivenSockets
+from rhp.guard.kept import KeptTaps
 from rhp.guard.network import NetworkAdministration
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
@@ -26,12 +28,13 @@ from rhp.guard.secrets import SecretStore
 class LocalGuard:
     """Answers in this process.
 
-    Loads the secrets at once and raises `SecretsError`, whose `problems` hold one sentence for every mistake.
+    Loads the secrets at once and raises `SecretsError`, whose `problems` hold one sentence for every mistake. `kept`
+    and `given` are what a service manager has for us.
     """
 
-    def __init__(self, policy: GuardPolicy) -> None:
+    def __init__(self, policy: GuardPolicy, kept: KeptTaps | None = None, given: GivenSockets | None = None) -> None:
         self._secrets = SecretStore(policy)
-        self._network = NetworkAdministration(policy)
+        self._network = NetworkAdministration(policy, kept, given)
 
     @property
     def policy(self) -> GuardPolicy:

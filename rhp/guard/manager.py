@@ -66,6 +66,11 @@ class Manager:
         """The descriptors that were kept, or given at the start, under that name; they are the caller's from now on."""
         return self._kept.pop(name, ())
 
+    def sockets(self) -> tuple[int, ...]:
+        """All that was given at the start and is none of a TAP; they are the caller's from now on."""
+        names = [name for name in self._kept if not name.startswith("tap-")]
+        return tuple(fd for name in names for fd in self._kept.pop(name))
+
     def close(self) -> None:
         """Close what nobody took."""
         for fds in self._kept.values():

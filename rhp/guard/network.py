@@ -12,6 +12,8 @@ from pathlib import Path
 from rhp.guard.capture import Capture
 from rhp.guard.channel import close_all
 from rhp.guard.firewall import Firewall, FirewallError
+from rhp.guard.given import GivenSockets
+from rhp.guard.kept import KeptTaps
 from rhp.guard.links import LinkError, Links
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
@@ -39,14 +41,16 @@ from rhp.guard.protocol import (
 )
 from rhp.guard.resolver import Resolver, ResolverError
 from rhp.guard.sockets import open_icmp, open_raw_esp, open_udp
-from rhp.guard.taps import add_queue, open_tap
+from rhp.guard.taps import OpenedTap, add_queue, open_tap
 from rhp.guard.undo import UndoLog
 
 
 class NetworkAdministration:
     """Does what the policy and the machine allow, and refuses the rest with one sentence."""
 
-    def __init__(self, policy: GuardPolicy) -> None:
+    def __init__(self, policy: GuardPolicy, kept: KeptTaps | None = None, given: GivenSockets | None = None) -> None:
+        self._kept = kept if kept is not None and kept.there else None
+        self._given = given
         self.policy = policy
         self._undo = UndoLog()
         self._links = Links(self._undo)
@@ -71,11 +75,10 @@ class NetworkAdministration:
             case OpenTap(name, queues, offload):
                 self._require_ours(name)
                 await self._recover()
-                opened = open_tap(name, queues, offload=offload)
+                opened = await self._adopted(name, queues, offload) or open_tap(name, queues, offload=offload)
                 if self.policy.by_station:
                     _steer(opened.fds)
-                self._links.created(name)
-                self._taps[name] = opened.offloads
+                self._made(name, opened)
                 self._guarded(opened.fds)
                 return Descriptors(opened.fds, opened.offloads)
             case AddTapQueue(name):
@@ -83,7 +86,10 @@ class NetworkAdministration:
                 if name not in self._taps:
                     raise ValueError(f"the interface {name} was not made here")
                 # A queue without the header that the others have would take it away from all of them.
-                return Descriptors((add_queue(name, header=self._taps[name] != 0),), self._taps[name])
+                queue = add_queue(name, header=self._taps[name] != 0)
+                if self._kept is not None:
+                    self._kept.keep_also(name, queue)
+                return Descriptors((queue,), self._taps[name])
             case OpenUdp(address, port, reuse):
                 return self._open_udp(address, port, reuse)
             case OpenRawEsp(family):
@@ -112,6 +118,25 @@ class NetworkAdministration:
         self._firewall.recover()
         if self.policy.assigned:
             await self._capture.recover()
+
+    async def _adopted(self, name: str, queues: int, offload: bool) -> OpenedTap | None:
+        """The interface of the run before, where the service manager kept it."""
+        opened = self._kept.adopt(name, queues, offload=offload) if self._kept is not None else None
+        if opened is not None:
+            try:
+                await self._links.bare(name)
+            except LinkError:
+                close_all(opened.fds)
+                raise
+        return opened
+
+    def _made(self, name: str, opened: OpenedTap) -> None:
+        if self._kept is None:
+            self._links.created(name)
+        else:
+            self._kept.keep(name, opened.fds)
+            self._links.rests(name)
+        self._taps[name] = opened.offloads
 
     def _guarded(self, queues: tuple[int, ...]) -> None:
         """No frame passes before the firewall stands; without it, there is no interface."""
@@ -151,6 +176,10 @@ class NetworkAdministration:
 
     def _open_udp(self, address: str, port: int, reuse: bool) -> Answer:
         group = (address, port)
+        if reuse and self._given is not None and (given := self._given.take(address, port)) is not None:
+            # Whoever bound it has made sure that nobody else has the port.
+            self._shared_ports.add(group)
+            return Descriptors((given,))
         if reuse and port and group not in self._shared_ports:
             # A shared port can be joined by any program of the same user, another node included. The first socket of
             # ours therefore has to get the port for itself once.

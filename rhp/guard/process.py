@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 from rhp.guard import exits, folders, nftables
 from rhp.guard.brief import Brief, Mistaken, Outcome
 from rhp.guard.child import Child
+from rhp.guard.given import GivenSockets
+from rhp.guard.kept import KeptTaps
 from rhp.guard.kinds import Reload, Start, Stop
 from rhp.guard.local import LocalGuard
 from rhp.guard.manager import Manager
@@ -77,7 +79,8 @@ def _run(child: Child, brief: Brief, share: bytes, manager: Manager) -> int:
     for warned in brief.warnings:
         log.write("configuration warning", place=warned.place, detail=warned.detail)
     try:
-        guard = LocalGuard(brief.policy)
+        given = GivenSockets(manager.sockets())
+        guard = LocalGuard(brief.policy, KeptTaps(manager), given)
     except SecretsError as error:
         raise StartError("; ".join(error.problems)) from None
     _check_capabilities(brief)
@@ -85,6 +88,9 @@ def _run(child: Child, brief: Brief, share: bytes, manager: Manager) -> int:
     with preflight.RunFolder(Path(brief.run_dir)) as folder, _running(brief.policy.hooks) as runner:
         folders.prepare(brief, accounts)
         start = Start(accounts.user, accounts.group, (brief.run_dir, brief.state_dir))
+        given.belong(accounts.guard, brief.policy.ports)
+        for sentence in given.unfit:
+            log.write("socket unfit", detail=sentence)
         child.begin(start, share, (folder.lock,))
         preload(brief.policy)
         try:

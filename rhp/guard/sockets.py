@@ -40,14 +40,21 @@ def open_udp(address: str, port: int, reuse: bool) -> int:
         if reuse:
             # SO_REUSEADDR is left alone: for UDP it would let a second daemon take the port over unnoticed.
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        _tell_local_address(opened)
-        _allow_fragments(opened)
-        _enlarge_buffers(opened)
+        prepare(opened)
         opened.bind((address, port))
     except OSError as error:
         opened.close()
         raise OSError(error.errno, _udp_sentence(address, port, error)) from None
     return opened.detach()
+
+
+def prepare(opened: socket.socket) -> None:
+    """Set what our UDP sockets have in common; raises OSError."""
+    opened.setblocking(False)
+    opened.set_inheritable(False)
+    _tell_local_address(opened)
+    _allow_fragments(opened)
+    _enlarge_buffers(opened)
 
 
 def _udp_sentence(address: str, port: int, error: OSError) -> str:

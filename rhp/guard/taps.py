@@ -27,6 +27,8 @@ _TUNSETVNETHDRSZ = 0x400454D8
 _VNET_HEADER = 10
 _QUEUE = pytun.IFF_TAP | pytun.IFF_NO_PI | pytun.IFF_MULTI_QUEUE
 
+VNET_HDR: int = pytun.IFF_VNET_HDR
+
 CSUM = 0x01
 TSO4 = 0x02
 TSO6 = 0x04
@@ -55,7 +57,7 @@ def open_tap(name: str, queues: int, *, offload: bool) -> OpenedTap:
         raise OSError(errno.EINVAL, f'"{name}" is not an interface name of at most {_LONGEST_NAME} characters')
     if not 1 <= queues <= _MOST_QUEUES:
         raise OSError(errno.EINVAL, f"a TAP cannot have {queues} queues")
-    opened = _open_queues(name, queues, pytun.IFF_VNET_HDR) if offload else OpenedTap((), 0)
+    opened = _open_queues(name, queues, VNET_HDR) if offload else OpenedTap((), 0)
     return opened if opened.fds else _open_queues(name, queues, 0)
 
 
@@ -63,7 +65,7 @@ def add_queue(name: str, *, header: bool) -> int:
     """One more queue of a TAP that is there, with or without the header as its others; OSError as for `open_tap`."""
     socket.if_nametoindex(name)
     try:
-        return _open_queue(name, _QUEUE | (pytun.IFF_VNET_HDR if header else 0))
+        return _open_queue(name, _QUEUE | (VNET_HDR if header else 0))
     except (OSError, pytun.Error) as error:
         raise _tap_error(name, error) from None
 
@@ -76,7 +78,7 @@ def _open_queues(name: str, queues: int, header: int) -> OpenedTap:
     try:
         fds.append(_open_queue(name, flags | pytun.IFF_TUN_EXCL))
         # Both are properties of the device, which the other queues share.
-        if header and not (offloads := _set_offloads(fds[0])):
+        if header and not (offloads := set_offloads(fds[0])):
             _close(fds)
             return OpenedTap((), 0)
         fds.extend(_open_queue(name, flags) for _ in range(queues - 1))
@@ -97,8 +99,8 @@ def _open_queue(name: str, flags: int) -> int:
     return descriptor
 
 
-def _set_offloads(fd: int) -> int:
-    """The most that the kernel agrees to, or 0."""
+def set_offloads(fd: int) -> int:
+    """Ask for the most that the kernel agrees to; the TUN_F_* bits, or 0 where it takes none or not our header."""
     try:
         fcntl.ioctl(fd, _TUNSETVNETHDRSZ, struct.pack("=i", _VNET_HEADER))
     except OSError:

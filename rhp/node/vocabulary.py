@@ -121,6 +121,7 @@ EVENTS: dict[str, Word] = {
     "guard malformed": Word(
         _WARNING, "The node sent the guard something that is no question; reason says what.", by_stranger=True
     ),
+    "socket unfit": Word(_WARNING, "A socket that the service manager gave is not used; detail says why."),
     "hook done": Word(_INFO, "A program of [[hooks]] ended well; detail has what it printed."),
     "hook failed": Word(_WARNING, "A program of [[hooks]] could not be run, ended with a status or ran too long."),
     "hook dropped": Word(

@@ -36,8 +36,11 @@ from rhp.guard.protocol import (
     OpenUdp,
     ProvePsk,
     Refused,
+    RunHook,
     SetDns,
     SignOctets,
+    TellAlive,
+    TellState,
 )
 from rhp.guard.remote import GONE, RemoteGuard
 from rhp.guard.service import Service
@@ -76,6 +79,14 @@ FORBIDDEN = [
     AddRoute("10.0.0.0/8", "rhpt0"),
     AddRoute("fd00::/8", "rhpt0"),
     AddRoute("nonsense", "rhpt0"),
+    TellState("starting"),
+    TellState("READY=1\nMAINPID=1"),
+    TellAlive(0, 0),
+    TellAlive(1, -1),
+    TellAlive(1 << 32, 1),
+    TellAlive(1, 1 << 40),
+    RunHook("tunnel-up"),
+    RunHook("/bin/sh"),
 ]
 # What the rooms behind the checks refuse, as they always did.
 REFUSED = [
