@@ -4,7 +4,9 @@ import asyncio
 import ctypes
 import os
 import pickle
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,15 @@ def own_network():
     yield
     _libc("setns", before, _CLONE_NEWNET)
     os.close(before)
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that other users can get to; pytest's own are closed to them."""
+    folder = Path(tempfile.mkdtemp(prefix="rhp-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -135,11 +135,9 @@ class World:
 
 
 @pytest.fixture
-def world(own_network, tmp_path):
-    for above in [tmp_path, *tmp_path.parents][:3]:
-        above.chmod(above.stat().st_mode | 0o011)
+def world(own_network, open_folder):
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    made = World(tmp_path)
+    made = World(open_folder)
     yield made
     made.close()
     assert "Traceback" not in made.said()

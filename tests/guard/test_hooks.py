@@ -35,13 +35,11 @@ class Lines:
 
 
 @pytest.fixture
-def script(tmp_path):
+def script(open_folder):
     """Write a program for /bin/sh that anybody may run."""
-    for above in [tmp_path, *tmp_path.parents][:3]:
-        above.chmod(above.stat().st_mode | 0o011)
 
     def write(name, *lines):
-        path = tmp_path / name
+        path = open_folder / name
         path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
         path.chmod(0o755)
         return str(path)

@@ -165,7 +165,7 @@ def test_the_header_tells_of_an_unfinished_checksum(opened, own_network):
 def test_each_step_back_is_tried(monkeypatch, step):
     refused = taps.STEPS[:step]
     asked = refuse(monkeypatch, lambda _, argument: argument in refused)
-    assert taps._set_offloads(3) == taps.STEPS[step]
+    assert taps.set_offloads(3) == taps.STEPS[step]
     assert [argument for request, argument in asked if request == taps._TUNSETOFFLOAD] == list(taps.STEPS[: step + 1])
 
 
