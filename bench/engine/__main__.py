@@ -1,4 +1,4 @@
-"""`python -m bench.engine`: handshakes per second and core, and what ten thousand IKE SAs cost.
+"""`python -m bench.engine`: handshakes per second and core, what ten thousand IKE SAs cost, and what a reload does.
 
 One handshake is IKE_SA_INIT and IKE_AUTH with a first Child SA, with X25519 and AES-128-GCM. The engine's own figures
 are taken with both ends in this process on one core; the gateways' with a node and with strongSwan's charon as
@@ -11,10 +11,10 @@ import sys
 from collections.abc import Sequence
 
 from bench import compare
-from bench.engine import first_ping, gateways, hop, looking, rates, scale
+from bench.engine import first_ping, gateways, hop, looking, rates, reload, scale
 from rhp.lab.errors import LabError
 
-PARTS = ("rates", "scale", "gateways", "first-ping", "hop", "looking")
+PARTS = ("rates", "scale", "gateways", "first-ping", "hop", "looking", "reload")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures.update(hop.measure())
     if "looking" in options.only:
         figures.update(looking.measure())
+    if "reload" in options.only:
+        figures.update(reload.measure())
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     if "rates" in options.only:

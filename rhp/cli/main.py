@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "init": "rhp.cli.init:init",
     "up": "rhp.cli.up:up",
+    "reload": "rhp.cli.reload:reload",
     "status": "rhp.cli.status:status",
     "realms": "rhp.cli.realms:realms",
     "down": "rhp.cli.down:down",
@@ -42,6 +43,7 @@ COMMANDS = {
 SUMMARIES = {
     "init": "Write a first configuration",
     "up": "Run a node in the foreground",
+    "reload": "Read the configuration again",
     "status": "Show what the running node does",
     "realms": "Show the realms and who is in them",
     "down": "End the running node",

@@ -17,7 +17,8 @@ def up(config_file: Path) -> None:
     """Run a node in the foreground
 
     Reads the configuration, opens the interface and the ports, brings the connections up and serves until it gets
-    SIGTERM or SIGINT, or until rhp down. The log goes to standard error, under systemd to the journal.
+    SIGTERM or SIGINT, or until rhp down. At SIGHUP, which closing its terminal is as well, it reads the configuration
+    again, as by rhp reload. The log goes to standard error, under systemd to the journal.
 
     Two processes run: the guard, which has the keys and may change this machine's network, and the node, which talks to
     the world and may do neither. When one dies the other ends too; the exit code is then 70, or 71 where it was the

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from rhp.config.errors import ConfigError, Problem
 from rhp.config.loading import Loaded
-from rhp.config.nodeshare import NodeShare, write_share
-from rhp.guard.brief import Brief, Shares, Warned
+from rhp.config.nodeshare import NodeShare, divide
+from rhp.guard.brief import Brief, Mistaken, Shares
+from rhp.guard.protocol import Mistake
 
 
 def apart(loaded: Loaded) -> Shares:
     """Both shares of a configuration."""
     settings = loaded.settings
-    warnings = tuple(
-        Warned(f"{loaded.file}:{one.line}" if one.line else str(loaded.file), f"{one.where}: {one.message}")
-        for one in loaded.warnings
-    )
     brief = Brief(
+        file=str(loaded.file),
         policy=loaded.policy,
         identities=loaded.identities,
         run_dir=str(settings.run_dir),
@@ -23,6 +24,16 @@ def apart(loaded: Loaded) -> Shares:
         log_levels=tuple(settings.log_levels.items()),
         log_format=settings.log_format,
         lowest_port=min(settings.port, settings.natt_port),
-        warnings=warnings,
+        warnings=_told(loaded.warnings),
     )
-    return Shares(brief, write_share(NodeShare(settings, loaded.engine)))
+    return Shares(brief, divide(NodeShare(settings, loaded.engine)))
+
+
+def mistaken(error: ConfigError) -> Mistaken:
+    """What is wrong with a configuration, as the guard is told."""
+    wrong = sum(not problem.warning for problem in error.problems)
+    return Mistaken(str(error), wrong, str(error.file), _told(error.problems))
+
+
+def _told(problems: Iterable[Problem]) -> tuple[Mistake, ...]:
+    return tuple(Mistake(one.where, one.line or 0, one.message, one.warning) for one in problems)

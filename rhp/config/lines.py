@@ -8,8 +8,32 @@ line of the key that holds it. `tomllib` has accepted the text before, so nothin
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 
 KeyPath = tuple[str, ...]
+
+
+class LineIndex(Mapping[KeyPath, int]):
+    """What `key_lines` finds in a text, which is looked for when it is first needed: a good file never needs it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._found: dict[KeyPath, int] | None = None
+
+    def __getitem__(self, path: KeyPath) -> int:
+        return self._lines()[path]
+
+    def __iter__(self) -> Iterator[KeyPath]:
+        return iter(self._lines())
+
+    def __len__(self) -> int:
+        return len(self._lines())
+
+    def _lines(self) -> dict[KeyPath, int]:
+        if self._found is None:
+            self._found = key_lines(self._text)
+        return self._found
+
 
 _KEY = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'([^']*)'|([A-Za-z0-9_-]+))\s*""")
 _STRING_ENDS = ('"""', "'''", '"', "'")
@@ -39,7 +63,7 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     return found
 
 
-def line_of(found: dict[KeyPath, int], path: tuple[str | int, ...]) -> int | None:
+def line_of(found: Mapping[KeyPath, int], path: tuple[str | int, ...]) -> int | None:
     """The line of the key, or of the nearest table or key around it; None when only the whole file is left."""
     keys = tuple(str(part) for part in path)
     while keys:

@@ -14,7 +14,7 @@ from typing import Any
 from rhp.config.checks import check
 from rhp.config.credentials import read_credentials
 from rhp.config.errors import ConfigError, Problem
-from rhp.config.lines import key_lines
+from rhp.config.lines import LineIndex
 from rhp.config.model import Configuration
 from rhp.config.reading import Findings, read
 from rhp.config.tomlfile import TomlFileError, read_toml
@@ -66,7 +66,7 @@ def _parse(file: Path) -> tuple[dict[str, Any], Findings]:
         raise ConfigError(file, [Problem("", message)]) from None
     except TomlFileError as error:
         raise ConfigError(file, [Problem("", str(error), error.line)]) from None
-    return data, Findings(key_lines(text))
+    return data, Findings(LineIndex(text))
 
 
 def _check_inline_keys(file: Path, configuration: Configuration, findings: Findings) -> None:

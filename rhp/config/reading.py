@@ -7,7 +7,7 @@ read again, until nothing wrong is left: a typing error in one key never hides a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +28,7 @@ _MOST_ROUNDS = 50
 class Findings:
     """The mistakes and warnings of one file, and which keys were taken out because of them."""
 
-    lines: dict[KeyPath, int]
+    lines: Mapping[KeyPath, int]
     problems: list[Problem] = field(default_factory=list)
     removed: set[Place] = field(default_factory=set)
 

@@ -1,7 +1,8 @@
-"""What the guard is told at its start: its policy, and what it needs to know to start a node and keep it in bounds.
+"""What the guard is told of a configuration: its policy, and what it needs to know to keep a node in bounds.
 
 Plain data, for it comes from a process of its own, which reads the configuration and ends; so the guard never holds
 what reading takes. The node's share of the configuration is octets here: the guard passes it on and does not read it.
+It comes in parts, one for each connection, so that the guard can tell which of them are not as before.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from rhp.guard.codec import Codec
 from rhp.guard.policy import GuardPolicy
+from rhp.guard.protocol import Mistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,17 +24,13 @@ class Identities:
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
-    """Something in the configuration that works and should not stay: where it stands, and a sentence."""
-
-    place: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class Brief:
-    """The guard's share of a configuration. `lowest_port` is the lowest that it has to open."""
+    """The guard's share of a configuration that was read from `file`. `lowest_port` is the lowest that it has to open.
 
+    `warnings` are what works and should not stay.
+    """
+
+    file: str
     policy: GuardPolicy
     identities: Identities
     run_dir: str
@@ -41,15 +39,50 @@ class Brief:
     log_levels: tuple[tuple[str, str], ...]
     log_format: str
     lowest_port: int
-    warnings: tuple[Warned, ...] = ()
+    warnings: tuple[Mistake, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Mistaken:
-    """The configuration cannot be used: every mistake on a line of its own, and how many there are."""
+    """The configuration cannot be used: every mistake on a line of its own, and how many there are.
+
+    `found` are the same and the warnings, in the order of `file`.
+    """
 
     text: str
     mistakes: int
+    file: str
+    found: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What the node is told of one connection or realm: its name, and octets."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Behind a connection stand other secrets than before: those for the `peers` of these patterns, or all."""
+
+    connection: str
+    peers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """The node's share of a configuration, or what is new in it.
+
+    `common` holds everything but the connections; `order` names all of these, and `parts` has those that are new or
+    not as before.
+    """
+
+    common: bytes
+    order: tuple[str, ...]
+    parts: tuple[Part, ...]
+    fresh: tuple[Fresh, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +90,7 @@ class Shares:
     """A configuration apart: the guard's share, which has the secrets, and the node's, which has none."""
 
     guard: Brief
-    node: bytes
+    node: Revision
 
 
 codec = Codec()
@@ -73,4 +106,15 @@ def write(outcome: Outcome) -> bytes:
 def read(octets: bytes) -> Outcome:
     """Read it again. Raises DecodeError."""
     found: Outcome = codec.decode(Outcome, octets)
+    return found
+
+
+def write_revision(revision: Revision) -> bytes:
+    """As it goes from the guard to the node."""
+    return codec.encode(Revision, revision)
+
+
+def read_revision(octets: bytes) -> Revision:
+    """Read it again. Raises DecodeError."""
+    found: Revision = codec.decode(Revision, octets)
     return found

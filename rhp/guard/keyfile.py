@@ -72,6 +72,6 @@ def decode_psk(text: bytes) -> bytes:
 
 def _is_line(text: bytes) -> bool:
     try:
-        return all(char.isprintable() or char == "\t" for char in text.decode("utf-8"))
+        return text.decode("utf-8").replace("\t", " ").isprintable()
     except UnicodeDecodeError:
         return False

@@ -51,7 +51,8 @@ class NetworkAdministration:
     def __init__(self, policy: GuardPolicy, kept: KeptTaps | None = None, given: GivenSockets | None = None) -> None:
         self._kept = kept if kept is not None and kept.there else None
         self._given = given
-        self.policy = policy
+        self._policy = policy
+        self._ever = set(policy.interfaces)
         self._undo = UndoLog()
         self._links = Links(self._undo)
         self._resolver = Resolver(self._undo, policy)
@@ -60,6 +61,16 @@ class NetworkAdministration:
         self._firewall = Firewall(self._undo, policy.firewall, ours, Path(policy.state_dir))
         self._taps: dict[str, int] = {}
         self._shared_ports: set[tuple[str, int]] = set()
+
+    @property
+    def policy(self) -> GuardPolicy:
+        """What it goes by. With another one, what was done for interfaces of before can still be taken back."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: GuardPolicy) -> None:
+        self._policy = policy
+        self._ever |= set(policy.interfaces)
 
     async def answer(self, question: NetworkQuestion) -> Answer:
         """Answer one question; never raises for what a question asks."""
@@ -148,7 +159,8 @@ class NetworkAdministration:
 
     async def _assigned(self, question: AssignedQuestion) -> None:
         """What a peer assigned: on our own interface only, and only where the configuration asks peers for it."""
-        self._require_ours(question.interface)
+        if isinstance(question, AddAddress | SetDns | CaptureTraffic) or question.interface not in self._ever:
+            self._require_ours(question.interface)
         match question:
             case AddAddress():
                 self._require_asked()

@@ -13,12 +13,13 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rhp.guard import exits, folders, nftables
-from rhp.guard.brief import Brief, Mistaken, Outcome
+from rhp.guard.brief import Brief, Mistaken, Outcome, Shares, write_revision
 from rhp.guard.child import Child
 from rhp.guard.given import GivenSockets
 from rhp.guard.kept import KeptTaps
@@ -27,7 +28,7 @@ from rhp.guard.local import LocalGuard
 from rhp.guard.manager import Manager
 from rhp.guard.policy import GuardPolicy, HookPolicy
 from rhp.guard.protocol import Answer, Done, Refused, ReleaseAll, RunHook, ServiceQuestion
-from rhp.guard.reading import read_configuration
+from rhp.guard.reading import read_again, read_configuration
 from rhp.guard.sandbox import guard as sandbox
 from rhp.guard.sandbox.accounts import find
 from rhp.guard.sandbox.capabilities import permitted
@@ -36,7 +37,7 @@ from rhp.guard.service import Service
 from rhp.guard.supervision import Supervision
 from rhp.node import preflight
 from rhp.node.errors import StartError
-from rhp.node.log import EventLog, set_up
+from rhp.node.log import EventLog, set_levels, set_up
 
 if TYPE_CHECKING:
     from rhp.guard.hooks.dispatch import HookRunner, Hooks
@@ -57,7 +58,7 @@ def run(config_file: Path) -> int | Mistaken:
         outcome: Outcome = read_configuration(config_file)
         if isinstance(outcome, Mistaken):
             return outcome
-        return _run(child, outcome.guard, outcome.node, manager)
+        return _run(child, outcome, manager)
     finally:
         child.end()
         manager.close()
@@ -72,15 +73,18 @@ def _open_log(brief: Brief) -> None:
         ) from None
 
 
-def _run(child: Child, brief: Brief, share: bytes, manager: Manager) -> int:
+def _run(child: Child, shares: Shares, manager: Manager) -> int:
+    brief = shares.guard
     _open_log(brief)
     log = EventLog(time.monotonic)
     preflight.check_machine(brief.lowest_port)
     for warned in brief.warnings:
-        log.write("configuration warning", place=warned.place, detail=warned.detail)
+        place = f"{brief.file}:{warned.line}" if warned.line else brief.file
+        log.write("configuration warning", place=place, detail=f"{warned.where}: {warned.message}")
     try:
         given = GivenSockets(manager.sockets())
-        guard = LocalGuard(brief.policy, KeptTaps(manager), given)
+        read = partial(read_again, Path(brief.file))
+        guard = LocalGuard(brief.policy, read, shares, kept=KeptTaps(manager), given=given)
     except SecretsError as error:
         raise StartError("; ".join(error.problems)) from None
     _check_capabilities(brief)
@@ -91,7 +95,7 @@ def _run(child: Child, brief: Brief, share: bytes, manager: Manager) -> int:
         given.belong(accounts.guard, brief.policy.ports)
         for sentence in given.unfit:
             log.write("socket unfit", detail=sentence)
-        child.begin(start, share, (folder.lock,))
+        child.begin(start, write_revision(shares.node), (folder.lock,))
         preload(brief.policy)
         try:
             sandbox.enter(accounts, brief.policy)
@@ -156,6 +160,7 @@ class Guardian:
         self._hooks = hooks
         self._child = child
         self._guard = guard
+        guard.adopted = _follow
         self._log = log
         self._service = Service(child.channel, guard, brief.policy, log, self._hung_up, self._told)
         self._supervision = Supervision(manager, self._service.tell)
@@ -211,3 +216,8 @@ class Guardian:
         why = f"it was ended by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
         self._log.write("node died", pid=self._child.pid, detail=f"{why}; everything it had has been taken back")
         return exits.NODE_DIED
+
+
+def _follow(brief: Brief) -> None:
+    """The guard's own lines go by the configuration that is in force."""
+    set_levels(brief.log_level, dict(brief.log_levels))

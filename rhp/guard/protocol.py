@@ -84,6 +84,27 @@ class FingerprintSecrets:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadConfiguration:
+    """Read the configuration file and all that it names once more, and keep it beside what is in force.
+
+    `base` is the generation that the asker goes by, 0 for none; the answer tells what differs from that. Answered by
+    `ConfigurationRead`, by `ConfigurationWrong` or by `Refused`; nothing is changed.
+    """
+
+    base: int
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptConfiguration:
+    """Go by the secrets and the policy of that generation from now on, which was read last.
+
+    Answered by `Done` or `Refused`; then nothing was changed.
+    """
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class OpenTap:
     """Create the TAP `name` with `queues` queues; answered by `Descriptors`, one per queue, non-blocking.
 
@@ -301,6 +322,40 @@ class Fingerprint:
 
 
 @dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong in a configuration, or weak where it is a `warning`: the key's path, the line (from 1), a sentence.
+
+    `where` is empty for the file as a whole, `line` 0 where it is not known.
+    """
+
+    where: str
+    line: int
+    message: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationRead:
+    """The file is good. `content` is what the node may know of it, a `rhp.guard.brief.Revision`, without secrets.
+
+    `restart` are keys that are others than at the start of the guard, which cannot follow them.
+    """
+
+    generation: int
+    content: bytes = field(repr=False)
+    warnings: tuple[Mistake, ...] = ()
+    restart: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationWrong:
+    """The file cannot be used; every mistake in it, in the file's order."""
+
+    file: str
+    mistakes: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Descriptors:
     """File descriptors that now belong to the asker, who closes them.
 
@@ -341,5 +396,7 @@ STATES = ("starting", "running", "stopping")
 """What a node goes through, never back."""
 
 ServiceQuestion = TellState | TellAlive | RunHook
-Question = SecretQuestion | NetworkQuestion | ServiceQuestion
-Answer = AuthData | Accepted | PpkKeys | Fingerprint | Descriptors | Done | Refused
+ConfigurationQuestion = ReadConfiguration | AdoptConfiguration
+Question = SecretQuestion | ConfigurationQuestion | NetworkQuestion | ServiceQuestion
+ConfigurationAnswer = ConfigurationRead | ConfigurationWrong
+Answer = AuthData | Accepted | PpkKeys | Fingerprint | ConfigurationAnswer | Descriptors | Done | Refused

@@ -1,6 +1,6 @@
 """The long-term secrets: pre-shared keys by connection and pair of identities, private keys and PPKs by connection.
 
-They are read once, when the guard starts or gets another policy, and every mistake is told at once. No method returns
+They are read once for each policy, and every mistake is told at once. No method returns
 a secret: the store signs, proves and compares.
 """
 
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from rhp.crypto.algorithms import Prf, prf
 from rhp.crypto.auth import pad_psk, padded_psk_auth
@@ -45,6 +45,9 @@ from rhp.wire.iana import AuthMethod
 from rhp.wire.identity import Identity
 
 FINGERPRINT_KEY_OCTETS = 32
+
+EVERYBODY = ""
+"""In `SecretStore.digests`: what is for every peer of a connection."""
 
 __all__ = ["SecretStore", "SecretsError", "decode_psk"]
 
@@ -187,6 +190,29 @@ class SecretStore:
             for part in entry:
                 digest.update(len(part).to_bytes(4) + part)
         return Fingerprint(digest.digest())
+
+    def digests(self, key: bytes) -> dict[str, dict[str, bytes]]:
+        """By connection, and in it by the pattern of the peers that a secret is for: a digest keyed with 32 octets.
+
+        Private keys and PPKs are for `EVERYBODY`, and so is the way of signing.
+        """
+        entries: dict[tuple[str, str], list[bytes]] = {}
+        for connection, psks in self._psks.items():
+            for psk in psks:
+                entries.setdefault((connection, psk.remote.export()), []).append(psk.key.expose())
+        for (connection, ppk_id), ppk in self._ppks.items():
+            entries.setdefault((connection, EVERYBODY), []).append(b"ppk" + ppk_id + b":" + ppk.expose())
+        for connection, private in self._keys.items():
+            pss = b"pss" if connection in self._pss else b"key"
+            public = private.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+            entries.setdefault((connection, EVERYBODY), []).append(pss + public)
+        found: dict[str, dict[str, bytes]] = {}
+        for (connection, who), parts in entries.items():
+            digest = hmac.new(key, digestmod="sha256")
+            for part in sorted(parts):
+                digest.update(len(part).to_bytes(4) + part)
+            found.setdefault(connection, {})[who] = digest.digest()
+        return found
 
     def _expected(self, question: ProvePsk | CheckPsk) -> bytes | Refused:
         local, remote = Identity(*question.local_id), Identity(*question.remote_id)

@@ -6,7 +6,8 @@ node asks is refused and costs a token, and without tokens nothing is read until
 at all no sound node can send: after `MOST_MALFORMED` of it the node is given up.
 
 Secrets are answered at once. What changes the machine waits for its turn, one after the other, meanwhile the secrets go
-on: a slow name service must not hold up a handshake.
+on: a slow name service must not hold up a handshake. Reading the configuration again takes longest, and goes on beside
+all of it, once at a time and not too often. Adopting it waits for its turn like a change.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from rhp.guard.checks import Checks, Forbidden, Unfit
 from rhp.guard.kinds import Note
 from rhp.guard.local import LocalGuard
 from rhp.guard.messages import build_answer, build_note, parse_question
+from rhp.guard.pace import Pace
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Answer, Done, Question, Refused, ServiceQuestion
+from rhp.guard.protocol import Answer, Done, Question, ReadConfiguration, Refused, ServiceQuestion
 from rhp.wire.errors import DecodeError
 
 MOST_UNDER_WAY = 256
 MOST_MALFORMED = 16
 FORBIDDEN_AT_ONCE = 20
 FORBIDDEN_PER_SECOND = 1.0
+READINGS_AT_ONCE = 30
+SECONDS_FOR_A_READING = 2.0
 
 
 class Log(Protocol):
@@ -69,6 +73,8 @@ class Service:
         self._loop = asyncio.get_running_loop()
         self._network: asyncio.Queue[tuple[int, Question]] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._readings = Pace(READINGS_AT_ONCE, SECONDS_FOR_A_READING, self._loop.time)
         self._outbox: deque[tuple[bytes, tuple[int, ...]]] = deque()
         self._tokens, self._refilled = float(FORBIDDEN_AT_ONCE), self._loop.time()
         self._pause: asyncio.TimerHandle | None = None
@@ -91,10 +97,11 @@ class Service:
     async def close(self) -> None:
         """Answer no more, and wait until what is being done to the machine is done. Safe twice."""
         self._hang_up()
-        if self._worker is not None:
-            self._worker.cancel()
-            await asyncio.gather(self._worker, return_exceptions=True)
-            self._worker = None
+        under_way = [task for task in (self._worker, self._reading) if task is not None]
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
+        self._worker = self._reading = None
 
     def _hang_up(self) -> None:
         if not self._open:
@@ -151,6 +158,8 @@ class Service:
             self._answer(number, question, self._told(question))
         elif (answer := self._guard.secret(question)) is not None:
             self._answer(number, question, answer)
+        elif isinstance(question, ReadConfiguration):
+            self._read(number, question)
         elif self._under_way >= MOST_UNDER_WAY:
             self._forbidden(number, question, "the node asked for too much at once")
             self._spend()
@@ -158,15 +167,32 @@ class Service:
             self._under_way += 1
             self._network.put_nowait((number, question))
 
+    def _read(self, number: int, question: ReadConfiguration) -> None:
+        if self._reading is not None and not self._reading.done():
+            self._forbidden(number, question, "the node asked for the configuration twice at once")
+            self._spend()
+            return
+        self._reading = self._loop.create_task(self._read_soon(number, question), name="rhp-guard-reading")
+
+    async def _read_soon(self, number: int, question: ReadConfiguration) -> None:
+        await asyncio.sleep(self._readings.wait())
+        answer = await self._carry_out(question)
+        # Whoever hears the answer may ask for the next one.
+        self._reading = None
+        self._answer(number, question, answer)
+
+    async def _carry_out(self, question: Question) -> Answer:
+        try:
+            return await self._guard.ask(question)
+        except Exception as error:
+            # A mistake of ours with one question must not take the tunnels along.
+            self.counters["failed"] += 1
+            return Refused(f"the guard failed ({type(error).__name__})")
+
     async def _work(self) -> None:
         while True:
             number, question = await self._network.get()
-            try:
-                answer = await self._guard.ask(question)
-            except Exception as error:
-                # A mistake of ours with one question must not take the tunnels along.
-                self.counters["failed"] += 1
-                answer = Refused(f"the guard failed ({type(error).__name__})")
+            answer = await self._carry_out(question)
             self._under_way -= 1
             if self._guard.policy is not self._policy:
                 self._policy = self._guard.policy

@@ -24,12 +24,14 @@ from rhp.ike import (
     lifecycle,
     lifetimes,
     moving,
+    reconfigure,
     resumption,
     roaming,
     status,
 )
 from rhp.ike.admission import Admission
 from rhp.ike.census import Census
+from rhp.ike.changes import ConnectionChange
 from rhp.ike.child_sa import ChildSa
 from rhp.ike.config import EngineConfig
 from rhp.ike.context import Context, SourceOf, no_route
@@ -267,11 +269,24 @@ class Engine:
         if config.pools != old.pools:
             ctx.pools.update(config.pools)
         ctx.config = config
-        gone = {*ctx.held, *ctx.redirects, *ctx.followed} - {connection.name for connection in config.connections}
+        gone = {*ctx.held, *ctx.redirects, *ctx.followed, *ctx.had} - {
+            connection.name for connection in config.connections
+        }
         for name in gone:
             resumption.drop(ctx, name)
             ctx.redirects.pop(name, None)
             ctx.followed.pop(name, None)
+            ctx.had.pop(name, None)
+
+    def reconfigure(self, config: EngineConfig, changes: Mapping[str, ConnectionChange], now: float) -> None:
+        """Go on with `config`: SAs of connections that did not change stay as they are.
+
+        `changes` are those of connections that are in both forms, by name; see `rhp.ike.changes.compare`. SAs of
+        connections that have gone, and those that hold an inner address which is lent no longer, are deleted.
+        """
+        rules = self._ctx.directory.rules
+        self.set_config(config)
+        reconfigure.carry_over(self._ctx, changes, rules, now)
 
     def set_vault(self, vault: Vault) -> None:
         """Another ticket key from now on; what the vault no longer holds opens nothing."""

@@ -10,11 +10,12 @@ from typing import Protocol
 
 from rhp.ike import paths
 from rhp.ike.child_sa import ChildSa
-from rhp.ike.config import ChildConfig
+from rhp.ike.config import ChildConfig, ConnectionConfig
 from rhp.ike.context import Context
 from rhp.ike.effects import Limits
 from rhp.ike.ike_sa import IkeSa
 from rhp.ike.mobility import leads
+from rhp.ike.states import ChildState
 from rhp.ike.turn import Turn
 
 REAUTH_OVER = 0.1
@@ -127,6 +128,50 @@ def watch_paths(sa: IkeSa, now: float) -> None:
     if sa.dpd_timer is not None and sa.dpd_timer.when > now + check_delay(sa):
         ctx.timers.cancel(sa.dpd_timer)
         sa.dpd_timer = ctx.timers.start(now + check_delay(sa), partial(ctx.upkeep.check_due, sa))
+
+
+def changed(sa: IkeSa, old: ConnectionConfig, now: float, spread: float) -> None:
+    """The connection of an established IKE SA has other times than `old`: count them from when each began.
+
+    What would be over by now, or nearly so, is over within `spread` seconds, at random.
+    """
+    ctx, new = sa.ctx, sa.config
+    soon = now + spread * (1.0 - ctx.uniform())
+    if (old.rekey_time, old.life_time) != (new.rekey_time, new.life_time):
+        began = sa.established_at if sa.established_at is not None else now
+        sa.rekey_at = sa.expires_at = None
+        if new.rekey_time > 0:
+            sa.rekey_at = max(soon, began + shortened(ctx, new.rekey_time, new.jitter))
+        if new.life_time > 0:
+            sa.expires_at = max(soon + new.life_time - new.rekey_time, began + new.life_time)
+    if old.reauth_time != new.reauth_time:
+        # What the peer itself has asked for stays, for it is not known apart.
+        sa.authentic_until = None
+        if new.reauth_time > 0:
+            over = new.reauth_time * REAUTH_OVER
+            sa.authentic_until = max(soon + over, sa.authenticated_at + new.reauth_time + over)
+            if sa.origin[0] == "initiator":
+                sa.reauth_at = max(soon, sa.authenticated_at + shortened(ctx, new.reauth_time, new.jitter))
+    arm_ike(sa)
+    if old.dpd_delay != new.dpd_delay:
+        ctx.timers.cancel(sa.dpd_timer)
+        sa.dpd_timer = None
+        if new.dpd_delay > 0:
+            sa.dpd_timer = ctx.timers.start(now + check_delay(sa), partial(ctx.upkeep.check_due, sa))
+    if old.keepalive != new.keepalive:
+        follow_nat(sa, now)
+
+
+def child_changed(child: ChildSa, now: float, spread: float) -> None:
+    """The configuration of a live pair has other times: as `changed` does for an IKE SA."""
+    ctx, config = child.sa.ctx, child.terms.config
+    soon = now + spread * (1.0 - ctx.uniform())
+    child.rekey_at = child.expires_at = None
+    if config.rekey_time > 0 and child.state is ChildState.INSTALLED:
+        child.rekey_at = max(soon, child.created_at + shortened(ctx, config.rekey_time, child.sa.config.jitter))
+    if config.life_time > 0:
+        child.expires_at = max(soon + config.life_time - config.rekey_time, child.created_at + config.life_time)
+    arm_child(child)
 
 
 def freshen(sa: IkeSa, now: float) -> None:

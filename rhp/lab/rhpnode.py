@@ -47,15 +47,26 @@ class RhpNode:
         self.log = folder / "log"
         self.file = folder / "rhp.toml"
         folder.mkdir(parents=True, exist_ok=True)
-        own: Table = {"run_dir": str(folder / "run"), "state_dir": str(folder / "state")}
-        given = configuration.get("node", {})
-        merged = {**own, **given} if isinstance(given, dict) else own
-        self.file.write_text(toml({**configuration, "node": merged}) + "\n")
-        self.file.chmod(0o600)
+        self.write(configuration)
         self.process: Background
         self.start()
 
-    def start(self, timeout: float = 30.0) -> None:
+    def write(self, configuration: Table) -> None:
+        """Write its file; a running node goes by it after `reload`."""
+        own: Table = {"run_dir": str(self.folder / "run"), "state_dir": str(self.folder / "state")}
+        given = configuration.get("node", {})
+        merged = {**own, **given} if isinstance(given, dict) else own
+        # In one go, as a careful editor does it.
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(toml({**configuration, "node": merged}) + "\n")
+        fresh.chmod(0o600)
+        fresh.replace(self.file)
+
+    def reload(self) -> dict[str, Any]:
+        """Have it read its file again; what it tells of that, as `rhp reload -o json` does."""
+        return self._ask("reload")
+
+    def start(self, timeout: float = 15.0) -> None:
         """Start the process and wait until it serves; raises `NotReached` with its words when it ends instead."""
         self.process = self.namespace.start(rhp_command("up", "-c", str(self.file), program=self.program), self.log)
         try:

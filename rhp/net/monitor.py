@@ -70,6 +70,10 @@ class NetlinkMonitor:
         self._read_at = 0.0
         self._found: list[tuple[IpAddress, str]] | None = None
 
+    def ignore(self, names: Collection[str]) -> None:
+        """These are the node's own interfaces from now on."""
+        self._ignored = frozenset(names)
+
     def addresses(self) -> tuple[IpAddress, ...]:
         """Those that can be used now, in the kernel's order, each once; raises OSError."""
         return _but_those_of(self._ignored, self._current())

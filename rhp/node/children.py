@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from rhp._fast.params import SaParams, Selector
 from rhp.crypto.suite import EspSuite
 from rhp.guard.protocol import AddRoute, CaptureTraffic
 from rhp.ike.effects import ActivateSA, DeactivateSA, InstallSA, MigrateSA, RemoveSA
 from rhp.ike.path import Path
 from rhp.node.mtu import Carriage, inner_mtu, longest_frame, tcp_mss
 from rhp.node.pseudomac import PseudoMacs
+from rhp.node.saparams import sa_params, selector
 from rhp.node.selectors import networks
 from rhp.node.settings import HubSettings
 from rhp.node.tally import Tally
@@ -124,7 +124,7 @@ class Children:
         if lineage is None:
             lineage = self._add(effect)
         try:
-            self._plane.install(_params(effect, lineage.port))
+            self._plane.install(sa_params(effect, lineage.port))
         except ValueError:
             if fresh:
                 self._drop(lineage)
@@ -222,6 +222,23 @@ class Children:
             if heard or sent:
                 yield AtWork(lineage.spis[-1], heard, last_out / 1e9 if sent else None)
 
+    def adopt(self, name: str, settings: HubSettings) -> None:
+        """A hub behaves otherwise from now on."""
+        self._hubs[name] = self._hubs[name]._replace(settings=settings)
+        self.set_hub(name)
+        for lineage in self._lineages.values():
+            if lineage.policy.hub == name:
+                self.fit(lineage)
+
+    def adopt_policies(self, policies: Mapping[str, PortPolicy]) -> None:
+        """By connection: what holds for the packets of its peers. Who is in another hub now, or with others, begins
+        anew, and keeps what it has until then."""
+        for lineage in self._lineages.values():
+            new, old = policies.get(lineage.connection), lineage.policy
+            if new is not None and new != old:
+                lineage.policy = replace(old, mss_clamp=new.mss_clamp, path_mtu=new.path_mtu)
+                self.fit(lineage)
+
     def set_hubs(self) -> None:
         """Tell every hub its behaviour."""
         for name in self._hubs:
@@ -269,8 +286,8 @@ class Children:
                 "ip" if effect.mode == "tunnel" else "ethernet",
                 pseudo_mac=mac,
                 isolate_group=self._join(*owner),
-                local_ts=[_selector(one) for one in effect.local_ts],
-                remote_ts=[_selector(one) for one in effect.remote_ts],
+                local_ts=[selector(one) for one in effect.local_ts],
+                remote_ts=[selector(one) for one in effect.remote_ts],
                 hub=self._hubs[effect.policy.hub].number,
             )
         except ValueError:
@@ -359,38 +376,3 @@ def routes_of(lineage: Lineage, interface: str, ours: Iterable[IpAddress]) -> li
 def covers(net: IPv4Network | IPv6Network, ip: IpAddress) -> bool:
     """Whether a route there would catch packets to `ip`, as a default route catches the tunnel's own."""
     return ip.version == net.version and ip in net
-
-
-def _selector(selector: TrafficSelector) -> Selector:
-    return Selector(
-        str(selector.start), str(selector.end), int(selector.protocol), selector.start_port, selector.end_port
-    )
-
-
-def _params(effect: InstallSA, port: int) -> SaParams:
-    local, remote, suite = effect.path.local, effect.path.remote, effect.suite
-    return SaParams(
-        port=port,
-        spi_in=effect.spi_in,
-        spi_out=effect.spi_out,
-        mode=effect.mode,
-        encryption=suite.encryption.id,
-        encryption_key_in=effect.encr_in.expose(),
-        encryption_key_out=effect.encr_out.expose(),
-        local_ip=str(local.ip),
-        remote_ip=str(remote.ip),
-        local_port=local.port,
-        remote_port=remote.port,
-        integrity=suite.integrity.id if suite.integrity is not None else 0,
-        integrity_key_in=effect.integ_in.expose(),
-        integrity_key_out=effect.integ_out.expose(),
-        esn=suite.esn,
-        replay_window=effect.replay_window,
-        encapsulation=effect.encapsulation,
-        outbound_active=effect.outbound_active,
-        octet_warn=effect.limits.soft_octets,
-        octet_limit=effect.limits.hard_octets,
-        packet_warn=effect.limits.soft_packets,
-        packet_limit=effect.limits.hard_packets,
-        lane=effect.lane,
-    )

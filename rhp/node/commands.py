@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -22,7 +22,7 @@ from rhp.pki.identity import format_identity
 
 class Commands:
     """Carries out requests. `views` answers those that only look, `stop` begins the end of the node, `add_lane`
-    takes one more lane into use."""
+    takes one more lane into use, `reload` reads the configuration again; `connections` may follow that."""
 
     def __init__(
         self,
@@ -30,10 +30,11 @@ class Commands:
         command: Command,
         keeper: Keeper,
         journal: Journal,
-        connections: frozenset[str],
+        connections: Collection[str],
         views: Views,
         stop: Callable[[str], None],
         add_lane: Callable[[], Awaitable[int]],
+        reload: Callable[[str], Awaitable[dict[str, Any]]],
     ) -> None:
         self._engine = engine
         self._command = command
@@ -43,6 +44,7 @@ class Commands:
         self._views = views
         self._stop = stop
         self._add_lane = add_lane
+        self._reload = reload
 
     async def handle(self, request: Request) -> dict[str, Any]:
         """Carry out one request; raises `CommandRefused`."""
@@ -56,6 +58,8 @@ class Commands:
             return {}
         if request.command == "add-lane":
             return await self._grow()
+        if request.command == "reload":
+            return await self._reload("command")
         if name not in self._connections:
             raise CommandRefused(
                 f"there is no connection {json.dumps(name)}; there is {', '.join(sorted(self._connections))}"

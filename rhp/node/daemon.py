@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from rhp.net.route import interface_mtu
 from rhp.node import status
 from rhp.node.adapter import Adapter
 from rhp.node.capture import Capture
+from rhp.node.changes import Changes
 from rhp.node.children import Children, IpAddress, Lineage
 from rhp.node.commands import Commands
 from rhp.node.control.protocol import Request
@@ -46,6 +47,8 @@ from rhp.node.logring import LogRing, wants
 from rhp.node.network import NetworkQueue
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
+from rhp.node.reload import Reloader
+from rhp.node.rooms import Rooms
 from rhp.node.settings import NodeSettings
 from rhp.node.state.commands import StateCommands
 from rhp.node.state.store import Store
@@ -101,13 +104,21 @@ class Node:
         self._store = Store(settings.state_dir, _utc_now, self._journal, self._engine, self._plane, self._children)
         self._network = NetworkQueue(self._guard)
         self._hubs = self._make_hubs()
-        # A peer that takes part gets a pair for each lane (RFC 9611), and hears who we are on its Ethernet.
-        own, others = self._hubs.own.station(), self._hubs.stations()
-        self._config = replace(self._config, station=own, stations=others)
+        self._place(self._config)
         self._watch = PathWatch(self._plane, self._children, self._hubs, self._journal, self._paths)
         self._adapter = self._make_adapter()
         self._keeper = self._make_keeper()
         self._hooks = HookAsker(self._guard, settings, lambda name: self._config.connection(name))
+        self._rooms = self._make_rooms()
+        self._reloader = Reloader(
+            self._guard,
+            self._journal,
+            settings,
+            engine_config,
+            key=lambda: self._vault.fingerprint_key,
+            follow=self._follow,
+            obstacle=self._rooms.obstacle,
+        )
         self._commands = self._make_commands()
         self._state_commands = StateCommands(self._store, self._engine, self._journal)
 
@@ -120,6 +131,24 @@ class Node:
         """Begin to end; safe from a signal handler of the loop, and safe twice."""
         self._why = self._why or why
         self._stop.set()
+
+    def reload_soon(self, why: str) -> None:
+        """Read the configuration again, from a signal handler of the loop; the log tells what came of it."""
+        self._reloader.soon(self.reload(why))
+
+    async def reload(self, why: str) -> dict[str, Any]:
+        """Read the configuration again and go by it; raises `CommandRefused`. See `rhp.node.reload`."""
+        if self._state != "running":
+            raise CommandRefused(f"the node is {self._state}, and nothing was changed; try again in a moment")
+        return await self._reloader.reload(why)
+
+    async def _follow(self, settings: NodeSettings, config: EngineConfig, changes: Changes) -> list[str]:
+        if self._state != "running":
+            return []  # It ends meanwhile.
+        self._settings = settings
+        for name in changes.removed:
+            self._journal.last_errors.pop(name, None)
+        return await self._rooms.follow(settings, config, changes)
 
     async def serve(self) -> None:
         """Start, serve until `stop`, take everything back. Raises `StartError`."""
@@ -153,6 +182,7 @@ class Node:
         stack.push_async_callback(self._store.close)
         self._config = await bind_to_secrets(self._config, self._guard, self._vault.fingerprint_key)
         self._engine.set_config(self._config)
+        self._reloader.begin(self._config)
         await open_sockets(self._guard, self._plane, settings, raw_esp=self._raw_esp, edges=self._edges)
         await self._hubs.open()
         self._network.start()
@@ -205,6 +235,7 @@ class Node:
         self._hooks.node("node-down")
         told = self._loop.create_task(self._guard.ask(TellState("stopping")), name="rhp-stopping")
         self._journal.write("node stopping", reason=self._why)
+        self._rooms.close()
         self._keeper.stop()
         self._engine.set_config(replace(self._config, connections=()))
         self._adapter.command(self._engine.close_all)
@@ -227,9 +258,36 @@ class Node:
             raise RuntimeError("the sockets are not open")
         return Gatekeeper(self._edges.gate, self._engine.admission, self._loop.time)
 
+    def _place(self, config: EngineConfig) -> EngineConfig:
+        """Go by this, with what the engine has to know of the machine: a peer that takes part gets a pair for each lane
+        (RFC 9611), and hears who we are on its Ethernet."""
+        lanes, spare = self._plane.lanes, self._plane.prepared - self._plane.lanes
+        own, others = self._hubs.own.station(), self._hubs.stations()
+        self._config = replace(config, lanes=lanes, spare_lanes=spare, station=own, stations=others)
+        return self._config
+
     def _make_journal(self) -> Journal:
-        expected = {one.name: one.expects for one in self._config.connections}
-        return Journal(self._log, _utc_now, self._control.publish, expected, lambda: self._control.followed)
+        self._expected = {one.name: one.expects for one in self._config.connections}
+        return Journal(self._log, _utc_now, self._control.publish, self._expected, lambda: self._control.followed)
+
+    def _make_rooms(self) -> Rooms:
+        return Rooms(
+            engine=self._engine,
+            command=self._adapter.command,
+            keeper=self._keeper,
+            children=self._children,
+            hubs=self._hubs,
+            network=self._network,
+            journal=self._journal,
+            names=set(self._expected),
+            expected=self._expected,
+            place=self._place,
+            interfaces=self._ignore,
+        )
+
+    def _ignore(self, interfaces: Collection[str]) -> None:
+        if self._monitor is not None:
+            self._monitor.ignore(interfaces)
 
     def _make_hubs(self) -> Hubs:
         return Hubs(
@@ -275,7 +333,6 @@ class Node:
         return adapter
 
     def _make_commands(self) -> Commands:
-        names = frozenset(one.name for one in self._config.connections)
         growth = Growth(
             self._guard,
             self._plane,
@@ -291,10 +348,11 @@ class Node:
             self._adapter.command,
             self._keeper,
             self._journal,
-            names,
+            self._rooms.names,
             Views(self._sources, self._picture, self._ring, self._loop.time, _utc_now),
             self.stop,
             growth.add_lane,
+            self.reload,
         )
 
     async def _handle(self, request: Request) -> dict[str, Any]:
@@ -351,15 +409,6 @@ class Node:
             established_ms=self._stopwatch.established_ms,
             realms=[one for one in self._config.connections if one.match],
         )
-
-
-async def run(settings: NodeSettings, engine_config: EngineConfig, guard: Guard) -> None:
-    """Serve until SIGTERM, SIGINT or `rhp down`. Raises `StartError`."""
-    node = Node(settings, engine_config, guard)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, node.stop, signal.Signals(number).name)
-    await node.serve()
 
 
 def _utc_now() -> datetime:

@@ -162,6 +162,19 @@ class Hubs:
         hub.assigned.stop()
         await hub.tap.close()
 
+    def adopt(self, settings: NamedHubSettings) -> None:
+        """A hub that is there, and its interface, are otherwise from now on.
+
+        Addresses of the interface are on their way to the guard already.
+        """
+        hub = self._hubs[settings.name]
+        old, hub.settings = hub.settings, settings
+        hub.mtu = self._mtu(settings)
+        if old.hub != settings.hub:
+            self._children.adopt(settings.name, settings.hub)
+        hub.tap.adopt(settings.interface, hub.mtu)
+        hub.tunnels.adopt(settings.interface, hub.mtu)
+
     def belong(self, connections: Iterable[ConnectionConfig]) -> None:
         """These are the connections from now on, and each says which hub its peers are in."""
         self._connections = tuple(connections)
@@ -249,11 +262,15 @@ class Hubs:
         """That hub; or the node's own, for one that has gone and of which the data plane will say so."""
         return self._hubs.get(name, self.own)
 
+    def _mtu(self, settings: NamedHubSettings) -> int:
+        """What its interface has while there is no tunnel."""
+        inside = [one for one in self._connections if one.policy.hub == settings.name]
+        return settings.interface.mtu or _first_mtu(settings.interface, inside, self._path_mtu)
+
     def _make(self, settings: NamedHubSettings) -> Hub:
         interface = settings.interface
         number = self._children.number(settings.name)
-        inside = [one for one in self._connections if one.policy.hub == settings.name]
-        mtu = interface.mtu or _first_mtu(interface, inside, self._path_mtu)
+        mtu = self._mtu(settings)
         mac = chosen_mac(interface, [one.local.identity.build() for one in self._connections])
         tap = Tap(self._guard, self._plane, self._journal, interface, mtu, mac, lambda: made.restored(), number)
         assigned = Assigned(self._network, self._journal, interface.name, tap.claim, tap.disclaim)

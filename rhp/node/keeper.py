@@ -20,12 +20,14 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from rhp.ike import events
+from rhp.ike.changes import ConnectionChange
 from rhp.ike.config import ConnectionConfig
 from rhp.ike.crash import CRASHED
 from rhp.ike.engine import Engine
 from rhp.ike.errors import LocalError
 from rhp.ike.mobility import is_usable
 from rhp.ike.path import Endpoint, Path
+from rhp.ike.reconfigure import BEGIN_ANEW
 from rhp.ike.redirection import GONE
 from rhp.ike.states import IkeState
 from rhp.ike.status import IkeStatus
@@ -100,10 +102,41 @@ class Keeper:
         """Begin nothing any more."""
         self._stopped = True
         for charge in self._charges.values():
-            if charge.timer is not None:
-                charge.timer.cancel()
-            if charge.task is not None:
-                charge.task.cancel()
+            _let_go(charge)
+
+    def update(
+        self,
+        connections: tuple[ConnectionConfig, ...],
+        hosts: Mapping[str, tuple[str, ...]],
+        changes: Mapping[str, ConnectionChange],
+    ) -> None:
+        """Go on with another configuration: begin what is new, let go of what has gone, see to what has changed.
+
+        `changes` are those of the connections that stay. What an operator holds down stays down, unless `start` is
+        another one now.
+        """
+        old, self._charges = self._charges, {}
+        for one in connections:
+            charge = old.pop(one.name, None)
+            if charge is None:
+                self._charges[one.name] = Charge(one, hosts.get(one.name, ()), held=one.start != "initiate")
+                self._tend_in(one.name, 0.0)
+                continue
+            self._charges[one.name] = charge
+            charge.config, charge.hosts = one, hosts.get(one.name, ())
+            if one.name in changes:
+                self._see_to(charge, changes[one.name])
+        for charge in old.values():
+            _let_go(charge)
+
+    def _see_to(self, charge: Charge, change: ConnectionChange) -> None:
+        """A connection has changed; what the engine ends because of it is begun again when its end is heard."""
+        if "start" in change.keys:
+            charge.held = charge.config.start != "initiate"
+        charge.unwanted -= change.children
+        charge.failures, charge.turn = 0, 0
+        if not charge.held:
+            self._tend_in(charge.config.name, 0.0)
 
     def has_address(self, name: str) -> bool:
         """Whether there is anybody to call. KeyError for an unknown name."""
@@ -176,6 +209,12 @@ class Keeper:
                 charge.asked.clear()
                 # Who waits for its peer, but called it when it was asked to, goes on as well.
                 charge.held = False
+                self._tend_in(name, 0.0)
+            case events.InitiationFailed(reason=reason) | events.IkeClosed(reason=reason) if reason in BEGIN_ANEW:
+                charge.asked.clear()
+                self._tend_in(name, 0.0)
+            case events.ChildClosed(child_name=child, reason=reason) if reason in BEGIN_ANEW:
+                charge.asked.discard(child)
                 self._tend_in(name, 0.0)
             case events.InitiationFailed() | events.IkeClosed():
                 charge.asked.clear()
@@ -291,6 +330,14 @@ class Keeper:
             theirs = [other for other in live if other.role == "responder" and other.peer == sa.peer]
             if theirs and (sa.local.id_type, sa.local.data) > (sa.peer.id_type, sa.peer.data):
                 self._command(partial(self._engine.close, sa.ike_id))
+
+
+def _let_go(charge: Charge) -> None:
+    """Begin nothing any more for a connection."""
+    if charge.timer is not None:
+        charge.timer.cancel()
+    if charge.task is not None:
+        charge.task.cancel()
 
 
 async def resolve(host: str) -> list[IpAddress]:

@@ -153,8 +153,13 @@ def set_up(
         logger.removeHandler(old)
         old.close()
     logger.addHandler(handler)
-    logger.setLevel(level.upper())
     logger.propagate = False
+    set_levels(level, levels)
+
+
+def set_levels(level: str, levels: Mapping[str, str] | None = None) -> None:
+    """Write lines from `level` on, and from others where `levels` names them."""
+    logging.getLogger(ROOT).setLevel(level.upper())
     own = {AUDIT: "info", **(levels or {})}
     for name in SUBSYSTEMS:
         logging.getLogger(f"{ROOT}.{name}").setLevel(own[name].upper() if name in own else logging.NOTSET)

@@ -32,7 +32,7 @@ def main() -> None:
     """Serve until the guard, a signal or a command ends it; the exit status is one of `rhp.guard.exits`."""
     # Until it serves there is nobody to say farewell to; the guard, which the terminal tells as well, ends it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What comes of a SIGHUP is for the guard to say, to whom it is sent.
+    # Before it serves there is nothing to reload.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     channel = Channel(socket.socket(fileno=int(sys.argv[1])), os.getppid())
     preload.everything()
@@ -77,9 +77,10 @@ async def _serve(share: NodeShare, channel: Channel) -> bool:
     node = Node(share.settings, share.engine, guard)
     guard.stopped, guard.lost = node.stop, lost
     guard.tunnels = lambda: node.tunnels
-    # The configuration is read once; who hangs up wants the node to end.
-    guard.reload = node.stop
+    guard.reload = node.reload_soon
     loop = asyncio.get_running_loop()
+    # Somebody may well send it here, who looks for a process by its name.
+    loop.add_signal_handler(signal.SIGHUP, node.reload_soon, "SIGHUP")
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, node.stop, signal.Signals(number).name)
     try:

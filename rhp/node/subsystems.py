@@ -63,7 +63,20 @@ _EVENTS: dict[str, tuple[str, ...]] = {
         "tap restore failed",
         "lane added",
     ),
-    AUDIT: ("command", "question refused", "node started", "node stopping", "node stopped"),
+    AUDIT: (
+        "command",
+        "question refused",
+        "node started",
+        "node stopping",
+        "node stopped",
+        "configuration reloaded",
+        "configuration refused",
+        "connection added",
+        "connection changed",
+        "connection dropped",
+        "hub removed",
+        "settings changed",
+    ),
 }
 
 

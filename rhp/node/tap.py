@@ -92,6 +92,15 @@ class Tap:
         finally:
             os.close(fd)
 
+    def adopt(self, interface: InterfaceSettings, mtu: int) -> None:
+        """Other addresses or another MTU from now on: have the hub know, and whoever makes the interface again."""
+        old, self._interface, self._mtu = self._interface, interface, mtu
+        here = {one.ip for one in interface.addresses}
+        for address in {one.ip for one in old.addresses} - here:
+            self.disclaim(address)
+        for address in here:
+            self.claim(address)
+
     def claim(self, address: IpAddress) -> None:
         """Have the hub know that an address is this host's, which answers for it itself."""
         # A full table is no reason to do without the address: the hub then only knows less.

@@ -92,7 +92,12 @@ class Tunnels:
         self.follow_mtu()
 
     def ended(self, lineage: Lineage) -> None:
-        """A lineage ended: take its routes back, unless another one of the same peer needs them."""
+        """A lineage ended: take its routes back, and see to the MTU."""
+        self._take_back(lineage)
+        self.follow_mtu()
+
+    def _take_back(self, lineage: Lineage) -> None:
+        """Take a lineage's routes back, unless another one of the same peer needs them."""
         for route in lineage.routes:
             if self._routed.remove(route.destination):
                 self._queue.submit(RemoveRoute(route.destination, route.interface, route.source, route.gateway))
@@ -103,7 +108,6 @@ class Tunnels:
                 self._queue.submit(ReleaseTraffic(one.interface, one.destination))
                 self._journal.write("route removed", connection=lineage.connection, destination=one.destination)
         lineage.captures.clear()
-        self.follow_mtu()
 
     def moved(self, lineage: Lineage) -> None:
         """A pair goes over another path: what is captured has to spare the peer's new address."""
@@ -127,6 +131,21 @@ class Tunnels:
             lineage.captures.clear()
         for lineage in ours:
             self._add_routes(lineage)
+        self.follow_mtu()
+
+    def adopt(self, interface: InterfaceSettings, mtu: int) -> None:
+        """Other addresses, or another MTU: set the routes from those that are there now, and follow the MTU.
+
+        What changes on the interface itself is on its way to the guard already, in front of these.
+        """
+        old, self._interface, self._configured_mtu = self._interface, interface, mtu
+        if old.addresses != interface.addresses:
+            for lineage in self._children:
+                self._take_back(lineage)
+            for lineage in self._children:
+                self._add_routes(lineage)
+        if interface.mtu != old.mtu and mtu != self.mtu:
+            self._set_mtu(mtu)
         self.follow_mtu()
 
     def _add_routes(self, lineage: Lineage) -> None:
@@ -220,8 +239,10 @@ class Tunnels:
             return
         smallest = max(LEAST_TAP_MTU, self._children.smallest_mtu(self._hub) or self._configured_mtu)
         wanted = min(self._configured_mtu, smallest)
-        if wanted == self.mtu:
-            return
+        if wanted != self.mtu:
+            self._set_mtu(wanted)
+
+    def _set_mtu(self, wanted: int) -> None:
         self._journal.write("mtu changed", interface=self._interface.name, old=self.mtu, mtu=wanted)
         self.mtu = wanted
         self._queue.submit(ConfigureLink(self._interface.name, mtu=wanted))

@@ -31,6 +31,15 @@ EVENTS: dict[str, Word] = {
     "configuration warning": Word(
         _WARNING, "The configuration works, but something in it is weak or soon out of date."
     ),
+    "configuration reloaded": Word(_INFO, "The configuration was read again and is in force; reason says who asked."),
+    "configuration refused": Word(
+        _WARNING, "The configuration that was read again is not used, and nothing was changed; detail says why."
+    ),
+    "connection added": Word(_INFO, "A reload brought a connection that was not there."),
+    "connection changed": Word(_INFO, "A reload changed a connection; keys says what, effect what becomes of its SAs."),
+    "connection dropped": Word(_INFO, "A reload took a connection away; its SAs are deleted."),
+    "hub removed": Word(_INFO, "A reload took a hub away, and its interface went, after the last tunnel in it."),
+    "settings changed": Word(_INFO, "A reload changed settings of the node; keys says which."),
     "connecting": Word(_INFO, "An IKE SA is being initiated."),
     "connecting ended": Word(_INFO, "An IKE SA that was being initiated is no longer wanted, as when the node stops."),
     "connecting failed": Word(
@@ -164,6 +173,7 @@ FIELDS: dict[str, str] = {
     "new": "the state, path or value after",
     "extension": "the name of an extension in node.extensions",
     "interface": "the network interface's name",
+    "hub": "a hub, by its name in the configuration",
     "mtu": "octets",
     "destination": "a network in CIDR notation",
     "source": "an address of this machine",
@@ -191,5 +201,10 @@ FIELDS: dict[str, str] = {
     "pid": "the process",
     "version": "rhp's version",
     "place": "a file, with the line where there is one",
+    "keys": "keys of the configuration",
+    "effect": "what a changed connection means for its SAs: swap, renew or anew; docs/configuration.md explains them",
+    "added": "how many connections are new",
+    "changed": "how many connections are others than before",
+    "removed": "how many connections have gone",
 }
 """Every field with its meaning."""

@@ -182,6 +182,10 @@ class Pool:
         self._forget(lease)
         return True
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether this loan is one of this pool's."""
+        return self._by_address.get(lease.address) is lease
+
     def restore(self, identity: Identity, address: IpAddress) -> None:
         """Remember an address for an identity that is away, if it fits and is free."""
         key = identity_key(identity)

@@ -90,6 +90,11 @@ class Pools:
         if pool is not None:
             pool.release(lease)
 
+    def holds(self, lease: Lease) -> bool:
+        """Whether a loan is still one of a pool that is there: its address may have been taken out of it."""
+        pool = self._pools.get(lease.pool)
+        return pool is not None and pool.holds(lease)
+
     def usage(self) -> list[PoolUsage]:
         """How full each pool is, in the order of the configuration."""
         return [PoolUsage(pool.config.name, pool.size, pool.online, pool.resting) for pool in self._pools.values()]

@@ -221,7 +221,20 @@ def test_up_without_privilege_is_one_sentence(rhp, folder, monkeypatch):
 
 
 def test_quick_commands_import_nothing_heavy():
-    quick = ["status", "down", "rekey", "terminate", "initiate", "events", "peers", "sas", "hub", "watch", "log"]
+    quick = [
+        "status",
+        "down",
+        "reload",
+        "rekey",
+        "terminate",
+        "initiate",
+        "events",
+        "peers",
+        "sas",
+        "hub",
+        "watch",
+        "log",
+    ]
     script = (
         "import sys; from rhp.cli.main import main; [main.get_command(None, one) for one in sys.argv[1:]]; "
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))"

@@ -8,7 +8,7 @@ import pytest
 from rhp.config.apart import apart
 from rhp.config.loading import load
 from rhp.config.nodeshare import NodeShare, read_share
-from rhp.guard.brief import Identities, Mistaken, Shares, read, write
+from rhp.guard.brief import Identities, Mistaken, Shares, read, write, write_revision
 from rhp.wire.errors import DecodeError
 
 SECRET = "a secret that stands in the file"
@@ -80,7 +80,7 @@ def loaded(written, now):
 
 
 def test_the_node_gets_its_share_as_it_was(loaded):
-    share = read_share(apart(loaded).node)
+    share = read_share(write_revision(apart(loaded).node))
     assert share == NodeShare(loaded.settings, loaded.engine)
     # What plays no part in a comparison, and what is made of the rest, is there as well.
     for one, other in zip(share.engine.connections, loaded.engine.connections, strict=True):
@@ -98,7 +98,7 @@ def test_the_guard_gets_its_share_as_it_was(loaded):
 
 
 def test_the_nodes_share_holds_no_secret_and_no_way_to_one(loaded, folder):
-    octets = apart(loaded).node
+    octets = write_revision(apart(loaded).node)
     for text in (SECRET, PPK, "a.example.org.key", "PRIVATE KEY", str(folder / "rhp.toml")):
         assert text.encode() not in octets
     assert SECRET not in repr(apart(loaded).guard)
@@ -143,10 +143,12 @@ def test_the_reading_process_gives_both_shares_or_the_mistakes(written):
         assert type(outcome) is kind
     assert outcome.mistakes == 1
     assert "frobnicate" in outcome.text
+    assert [(one.where, one.line, one.warning) for one in outcome.found] == [("connections.x.frobnicate", 6, False)]
+    assert outcome.file == str(file)
 
 
 def test_half_a_share_is_none(loaded):
-    octets = apart(loaded).node
+    octets = write_revision(apart(loaded).node)
     for cut in (0, 1, len(octets) // 2, len(octets) - 1):
         with pytest.raises(DecodeError):
             read_share(octets[:cut])

@@ -118,6 +118,9 @@ class FakePlane:
         assert port in self.ports
         self.neighbours[ip] = (mac, port)
 
+    def remove_neighbour(self, ip):
+        del self.neighbours[ip]
+
     def macs(self, hub=0):
         return [(bytes.fromhex("020000000001"), 0, 1.5), (bytes.fromhex("020000000002"), 1, 0.5)]
 

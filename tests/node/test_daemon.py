@@ -25,7 +25,7 @@ from rhp.guard.secrets import SecretStore
 from rhp.ike.config import ChildConfig, EngineConfig
 from rhp.node.control.client import ask
 from rhp.node.control.protocol import Request
-from rhp.node.daemon import Node, run
+from rhp.node.daemon import Node
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.metrics.address import TcpAddress, UnixAddress
@@ -341,7 +341,9 @@ def test_a_run_folder_that_cannot_be_used_is_one_sentence(configured, run):
 def test_signals_end_the_node(configured, number):
     async def body():
         settings, config, guard = configured("b")
-        task = asyncio.create_task(run(settings, config, guard))
+        node = Node(settings, config, guard)
+        asyncio.get_running_loop().add_signal_handler(number, node.stop, signal.Signals(number).name)
+        task = asyncio.create_task(node.serve())
         await until(settings.control_socket.exists)
         await until(lambda: guard.cables)
         os.kill(os.getpid(), number)

@@ -40,7 +40,15 @@ def three(make_rig, make_connection, make_wire, monkeypatch):
 
 def commands(rig):
     return Commands(
-        rig.engine, rig.adapter.command, rig.keeper, rig.journal, frozenset({"down"}), dict, lambda why: None, None
+        rig.engine,
+        rig.adapter.command,
+        rig.keeper,
+        rig.journal,
+        frozenset({"down"}),
+        picture=dict,
+        stop=lambda why: None,
+        add_lane=None,
+        reload=None,
     )
 
 

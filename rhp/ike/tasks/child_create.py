@@ -4,11 +4,13 @@ In IKE_AUTH a Child SA that does not come about leaves the IKE SA alone; elsewhe
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from rhp.crypto.keymat import ChildKeys
 from rhp.crypto.secret import Secret
 from rhp.ike import child_sa, lifetimes, negotiation, renewal
+from rhp.ike.changes import same_traffic
 from rhp.ike.child_sa import ChildSa, ChildTerms
 from rhp.ike.config import ChildConfig
 from rhp.ike.errors import Fault, PeerError
@@ -170,13 +172,27 @@ def start(turn: Turn, terms: ChildTerms, keys: ChildKeys, replaces: ChildSa | No
         replaces = renewal.forerunner(turn.sa, terms)
         if replaces is not None:
             replaces.become(ChildState.REKEYED)
+    terms, wanted = _by_now(turn.sa, terms)
     limits = lifetimes.traffic_limits(turn.ctx, terms.config, turn.sa.config.jitter)
     child = child_sa.install(turn.sa, terms, keys, turn.now, began=turn.ours, limits=limits, replaces=replaces)
     lifetimes.begin_child(child, turn.now)
     let_go(turn)
     if terms.place.shared:
         lifetimes.fill_lanes(child, turn.now, began=turn.ours)
+    if not wanted:
+        turn.follow.append(child_delete.deletion_of_all(turn.sa, child, "child-changed"))
     return child
+
+
+def _by_now(sa: IkeSa, terms: ChildTerms) -> tuple[ChildTerms, bool]:
+    """The terms with the settings as they are now, and whether a child of this traffic is still wanted.
+
+    The configuration may have changed while the exchange was under way.
+    """
+    config = sa.config.child(terms.config.name)
+    if config is None or not same_traffic(config, terms.config):
+        return terms, False
+    return (terms if config is terms.config else replace(terms, config=config)), True
 
 
 def report(turn: Turn, name: str, reason: str, detail: str, fault: Fault) -> None:

@@ -48,7 +48,9 @@ class Reauthenticate(Task):
     __slots__ = ()
 
     def build(self, turn: Turn) -> None:
-        """AUTH_LIFETIME, where the connection has a reauthentication time."""
+        """AUTH_LIFETIME, where the connection has a reauthentication time; one that is unwanted by now goes again."""
+        if not turn.ours and turn.sa.ending is not None:
+            turn.follow.append(delete.deletion(turn.sa, turn.sa.ending))
         seconds = turn.sa.config.reauth_time
         if not turn.ours and seconds:
             left = max(1, int(seconds - (turn.now - turn.sa.authenticated_at)))
@@ -70,19 +72,32 @@ class Reauthenticate(Task):
 
 @hook(ExchangeType.INFORMATIONAL, order=40)
 class AuthLifetime(Task):
-    """The responder says it later, or anew."""
+    """The responder says it later, or anew: the peer is believed for so many `seconds` from now on."""
 
-    __slots__ = ()
+    __slots__ = ("_seconds",)
+
+    def __init__(self, seconds: int = 0) -> None:
+        self._seconds = seconds
 
     @classmethod
     def concerns(cls, turn: Turn) -> bool:
         """Whether the peer says so."""
         return turn.message.notify(NotifyType.AUTH_LIFETIME) is not None
 
+    def build(self, turn: Turn) -> None:
+        """Say it; the answer to it is empty."""
+        if turn.ours:
+            turn.out.append(Notify(NotifyType.AUTH_LIFETIME, self._seconds.to_bytes(4)))
+
     def process(self, turn: Turn) -> None:
         """Remember it."""
         if not turn.ours and turn.sa.state is IkeState.ESTABLISHED:
             _take_lifetime(turn)
+
+
+def asking(sa: IkeSa, seconds: int) -> Turn:
+    """As responder, the exchange that asks the peer to prove itself anew within so many seconds."""
+    return Turn(sa, ExchangeType.INFORMATIONAL, [AuthLifetime(seconds)], ours=True)
 
 
 def _take_lifetime(turn: Turn) -> None:

@@ -44,6 +44,7 @@ COMMANDS: dict[str, frozenset[str]] = {
     "leases": frozenset(),
     "release-lease": frozenset({"address"}),
     "totals": frozenset(),
+    "reload": frozenset(),
     "initiate": frozenset({"connection"}),
     "terminate": frozenset({"connection"}),
     "rekey-ike": frozenset({"connection"}),
