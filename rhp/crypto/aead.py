@@ -6,6 +6,7 @@ full one, so sealing cuts; opening takes the general cipher, which accepts a min
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -49,6 +50,21 @@ class _ShortTagGcm:
         return decryptor.update(data[: -self._tag_bytes]) + decryptor.finalize()
 
 
+_ADDED: dict[int, Callable[[bytes], _Primitive]] = {}
+"""What crypto providers added, by number."""
+
+
+def add(number: int, primitive: Callable[[bytes], _Primitive]) -> None:
+    """Know one more cipher, for `rhp.crypto.additions`; `primitive` is made of a key."""
+    _ADDED[number] = primitive
+
+
+def clashes(number: int, primitive: Callable[[bytes], _Primitive]) -> bool:
+    """Whether the number is another cipher's, with whatever key length."""
+    known = number in {int(one) for one in Encr}
+    return known or _ADDED.get(number, primitive) is not primitive
+
+
 def _primitive(encryption: Encryption, key: bytes) -> _Primitive:
     if encryption.id in _GCM:
         return AESGCM(key) if encryption.icv_bytes == _FULL_TAG else _ShortTagGcm(key, encryption.icv_bytes)
@@ -56,18 +72,21 @@ def _primitive(encryption: Encryption, key: bytes) -> _Primitive:
         return AESCCM(key, tag_length=encryption.icv_bytes)
     if encryption.id == Encr.CHACHA20_POLY1305:
         return ChaCha20Poly1305(key)
+    if encryption.id in _ADDED:
+        return _ADDED[encryption.id](key)
     raise UnknownAlgorithm(f"{encryption.name} is not an AEAD")
 
 
 class Aead:
     """One key: `material` is the key and the salt; a packet's nonce is the salt and its IV (RFC 5282, RFC 7634)."""
 
-    __slots__ = ("_primitive", "_salt")
+    __slots__ = ("_added", "_primitive", "_salt")
 
     def __init__(self, encryption: Encryption, material: bytes) -> None:
         if len(material) != encryption.material_bytes:
             raise ValueError(f"{encryption.name} takes {encryption.material_bytes} octets of key material")
         self._primitive = _primitive(encryption, material[: encryption.key_bytes])
+        self._added = encryption.id in _ADDED
         self._salt = material[encryption.key_bytes :]
 
     def seal(self, iv: bytes, plaintext: bytes, associated: bytes) -> bytes:
@@ -80,3 +99,8 @@ class Aead:
             return self._primitive.decrypt(self._salt + iv, sealed, associated)
         except InvalidTag:
             raise AuthenticationFailed("integrity check failed") from None
+        except Exception as error:
+            if not self._added:
+                raise
+            # An added cipher has a way of its own to say so.
+            raise AuthenticationFailed(f"integrity check failed ({type(error).__name__})") from None

@@ -20,8 +20,8 @@ class Encryption:
 
     `salt_bytes` follow the key in the key material and begin every nonce; `iv_bytes` travel in each packet;
     `block_bytes` is the alignment that padding has to reach; `icv_bytes` is 0 unless the algorithm authenticates too
-    (`aead`). `key_length` is the transform's Key Length attribute, None for ciphers of one size (RFC 7296 section
-    3.3.5).
+    (`aead`). `key_length` is the transform's Key Length attribute, None for ciphers of one size, which have a
+    `fixed_key` (RFC 7296 section 3.3.5).
     """
 
     name: str
@@ -32,6 +32,7 @@ class Encryption:
     block_bytes: int
     icv_bytes: int
     aead: bool
+    fixed_key: bool = False
 
     @property
     def key_bytes(self) -> int:
@@ -46,7 +47,7 @@ class Encryption:
     @property
     def key_length(self) -> int | None:
         """The Key Length attribute in bits, or None where the attribute is forbidden."""
-        return None if self.id in _FIXED_KEY_IDS else self.key_bits
+        return None if self.fixed_key else self.key_bits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +82,6 @@ class Prf:
         return fast.prf_plus(self.id, key, seed, length)
 
 
-_FIXED_KEY_IDS = frozenset({Encr.TRIPLE_DES, Encr.CHACHA20_POLY1305})
 _AES_BITS = (128, 192, 256)
 _GCM = ((Encr.AES_GCM_16, 16), (Encr.AES_GCM_12, 12), (Encr.AES_GCM_8, 8))
 _CCM = ((Encr.AES_CCM_16, 16), (Encr.AES_CCM_12, 12), (Encr.AES_CCM_8, 8))
@@ -96,8 +96,8 @@ def _encryptions() -> tuple[Encryption, ...]:
             table.append(Encryption(f"aes{bits}ccm{icv}", number, bits, 3, 8, 1, icv, True))
         table.append(Encryption(f"aes{bits}", Encr.AES_CBC, bits, 0, 16, 16, 0, False))
         table.append(Encryption(f"aes{bits}ctr", Encr.AES_CTR, bits, 4, 8, 1, 0, False))
-    table.append(Encryption("chacha20poly1305", Encr.CHACHA20_POLY1305, 256, 4, 8, 1, 16, True))
-    table.append(Encryption("3des", Encr.TRIPLE_DES, 192, 0, 8, 8, 0, False))
+    table.append(Encryption("chacha20poly1305", Encr.CHACHA20_POLY1305, 256, 4, 8, 1, 16, True, True))
+    table.append(Encryption("3des", Encr.TRIPLE_DES, 192, 0, 8, 8, 0, False, True))
     return tuple(table)
 
 
@@ -175,3 +175,23 @@ def prf(number: int) -> Prf:
         return _PRF_BY_ID[number]
     except KeyError:
         raise UnknownAlgorithm(f"pseudo-random function {number}") from None
+
+
+def has_encryption(number: int, key_bits: int | None) -> bool:
+    """Whether there is an encryption algorithm of this number and key length."""
+    return (number, key_bits) in _ENCRYPTION_BY_ID
+
+
+def has_prf(number: int) -> bool:
+    """Whether there is a pseudo-random function of this number."""
+    return number in _PRF_BY_ID
+
+
+def add_encryption(item: Encryption) -> None:
+    """Have `encryption` know one more, for `rhp.crypto.additions`."""
+    _ENCRYPTION_BY_ID[item.id, item.key_length] = item
+
+
+def add_prf(item: Prf) -> None:
+    """Have `prf` know one more, for `rhp.crypto.additions`."""
+    _PRF_BY_ID[item.id] = item

@@ -41,11 +41,8 @@ _ADDITIONAL_TOKENS = {
     for number in range(1, len(ADDITIONAL_TYPES) + 1)
     for name, method in (*KEY_EXCHANGES.items(), ("none", NO_KEY_EXCHANGE))
 }
-_LARGE = {
-    name: f'is too long for IKE_SA_INIT; write "x25519-ke1_{name}", which makes it the second key exchange'
-    for name, method in KEY_EXCHANGES.items()
-    if method in ADDITIONAL_ONLY
-}
+_TOO_LARGE = 'is too long for IKE_SA_INIT; write "x25519-ke1_{name}", which makes it the second key exchange'
+_LARGE = {name: _TOO_LARGE.format(name=name) for name, method in KEY_EXCHANGES.items() if method in ADDITIONAL_ONLY}
 _ESN_TOKENS = {"esn": True, "noesn": False}
 _ALIASES = {
     "aes": "aes128",
@@ -176,7 +173,36 @@ _FOREIGN_TO_IKE = {
     "modpnone": "belongs to ESP proposals: an IKE SA always makes a key exchange",
     **_LARGE,
 }
-_FOREIGN_TO_ESP = {**dict.fromkeys(_PRF_TOKENS, "belongs to IKE proposals: ESP uses the IKE SA's PRF"), **_LARGE}
+_NO_PRF = "belongs to IKE proposals: ESP uses the IKE SA's PRF"
+_FOREIGN_TO_ESP = {**dict.fromkeys(_PRF_TOKENS, _NO_PRF), **_LARGE}
+
+
+def is_word(name: str) -> bool:
+    """Whether a proposal may hold this word already, whatever it means."""
+    tables = (_ENCRYPTION_TOKENS, _INTEGRITY_TOKENS, _PRF_TOKENS, _KEY_EXCHANGE_TOKENS, _ESN_TOKENS, _ALIASES, _LARGE)
+    return name == "none" or any(name in table for table in tables)
+
+
+def add_encryption(item: Encryption) -> None:
+    """Know one more cipher, for `rhp.crypto.additions`."""
+    _ENCRYPTION_TOKENS[item.name] = item
+    _FOREIGN_TO_ESP[item.name] = "belongs to IKE proposals: which ciphers ESP has is the ESP provider's to say"
+
+
+def add_prf(item: Prf) -> None:
+    """Know one more pseudo-random function, for `rhp.crypto.additions`."""
+    _PRF_TOKENS[item.name] = item
+    _FOREIGN_TO_ESP[item.name] = _NO_PRF
+
+
+def add_key_exchange(name: str, method: int, *, large: bool) -> None:
+    """Know one more method, for `rhp.crypto.additions`; a `large` one comes second or later."""
+    for number in range(1, len(ADDITIONAL_TYPES) + 1):
+        _ADDITIONAL_TOKENS[f"ke{number}_{name}"] = (number, method)
+    if large:
+        _LARGE[name] = _FOREIGN_TO_IKE[name] = _FOREIGN_TO_ESP[name] = _TOO_LARGE.format(name=name)
+    else:
+        _KEY_EXCHANGE_TOKENS[name] = method
 
 
 def parse_ike_proposal(text: str) -> IkeProposal:

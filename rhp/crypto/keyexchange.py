@@ -162,6 +162,9 @@ _STARTERS: dict[int, Callable[[], KeyExchange]] = {
     **{int(method): _modp_starter(int(method)) for method in _MODP},
 }
 
+_RESPONDERS: dict[int, Callable[[bytes], tuple[bytes, Secret]]] = {}
+"""What crypto providers added whose two sides do not do the same."""
+
 _ENCAPSULATIONS: dict[int, type[mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicKey]] = {
     KeMethod.ML_KEM_768: mlkem.MLKEM768PublicKey,
     KeMethod.ML_KEM_1024: mlkem.MLKEM1024PublicKey,
@@ -171,6 +174,15 @@ _ENCAPSULATIONS: dict[int, type[mlkem.MLKEM768PublicKey | mlkem.MLKEM1024PublicK
 def implemented(method: int) -> bool:
     """Return whether there is such a method here."""
     return method in _STARTERS
+
+
+def add(
+    method: int, starter: Callable[[], KeyExchange], responder: Callable[[bytes], tuple[bytes, Secret]] | None
+) -> None:
+    """Know one more method, for `rhp.crypto.additions`."""
+    _STARTERS[method] = starter
+    if responder is not None:
+        _RESPONDERS[method] = responder
 
 
 def start(method: int) -> KeyExchange:
@@ -186,6 +198,8 @@ def respond(method: int, peer_public: bytes) -> tuple[bytes, Secret]:
 
     Raises `KeyExchangeFailed` for a method that is not implemented, or a malformed or unsafe public value.
     """
+    if method in _RESPONDERS:
+        return _RESPONDERS[method](peer_public)
     encapsulation = _ENCAPSULATIONS.get(method)
     if encapsulation is None:
         own = start(method)

@@ -53,6 +53,11 @@ _NAMES: dict[int, dict[_Key, str]] = {
 }
 
 
+def add_name(kind: int, number: int, key_bits: int | None, name: str) -> None:
+    """Have sentences name one more algorithm, for `rhp.crypto.additions`."""
+    _NAMES[kind][number, key_bits] = name
+
+
 def choose_ike(
     offered: SA, configured: Sequence[IkeProposal], sent_key_exchange: int | None = None
 ) -> tuple[int, IkeSuite]:

@@ -7,6 +7,9 @@ the signature being r and s side by side (RFC 4754).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
@@ -41,6 +44,41 @@ _CURVE_METHODS: dict[str, tuple[int, int]] = {
 _WRONG = "the signature is wrong"
 
 
+@dataclass(frozen=True, slots=True)
+class AddedScheme:
+    """A scheme of a crypto provider, see `rhp.crypto.additions.SignatureScheme`."""
+
+    identifier: bytes
+    hash: int
+    fits: Callable[[object], bool]
+    sign: Callable[[object, bytes], bytes]
+    verify: Callable[[object, bytes, bytes], None]
+
+
+_ADDED: list[AddedScheme] = []
+
+
+def add(scheme: AddedScheme) -> None:
+    """Know one more scheme, for `rhp.crypto.additions`."""
+    _ADDED.append(scheme)
+
+
+def knows(identifier: bytes) -> bool:
+    """Whether an AlgorithmIdentifier has a meaning here."""
+    if any(one.identifier == identifier for one in _ADDED):
+        return True
+    try:
+        decode_algorithm(identifier)
+    except ValueError:
+        return False
+    return True
+
+
+def announced_hashes() -> frozenset[int]:
+    """The hash algorithm numbers to announce (SIGNATURE_HASH_ALGORITHMS), those of crypto providers among them."""
+    return SUPPORTED_HASHES | {one.hash for one in _ADDED}
+
+
 def sign(
     private_key: PrivateKey, octets: bytes, peer_hashes: frozenset[int] | None, *, rsa_pss: bool = False
 ) -> tuple[int, bytes]:
@@ -52,6 +90,10 @@ def sign(
     """
     if peer_hashes is None:
         return _sign_old(private_key, octets)
+    for added in _ADDED:
+        # Nobody announces such a hash without meaning it.
+        if added.hash in peer_hashes and added.fits(private_key):
+            return _signed(added.identifier, added.sign(private_key, octets))
     if isinstance(private_key, rsa.RSAPrivateKey):
         number = _first_common((2, 3, 4), peer_hashes)
         scheme: Scheme = "pss" if rsa_pss else "rsa"
@@ -101,7 +143,10 @@ def _by_size(curve_bits: int) -> tuple[int, ...]:
 
 
 def _method_14(scheme: Scheme, hash_number: int, signature: bytes) -> tuple[int, bytes]:
-    algorithm = encode_algorithm(scheme, hash_number)
+    return _signed(encode_algorithm(scheme, hash_number), signature)
+
+
+def _signed(algorithm: bytes, signature: bytes) -> tuple[int, bytes]:
     return int(AuthMethod.DIGITAL_SIGNATURE), bytes((len(algorithm),)) + algorithm + signature
 
 
@@ -120,6 +165,10 @@ def _sign_old(private_key: PrivateKey, octets: bytes) -> tuple[int, bytes]:
 def _verify_method_14(public_key: PublicKey, auth_data: bytes, octets: bytes) -> None:
     size = auth_data[0] if auth_data else 0
     signature = auth_data[1 + size :]
+    for added in _ADDED:
+        if added.identifier == auth_data[1 : 1 + size] and added.fits(public_key):
+            added.verify(public_key, signature, octets)
+            return
     try:
         algorithm = decode_algorithm(auth_data[1 : 1 + size])
     except ValueError as error:

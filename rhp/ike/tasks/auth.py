@@ -13,7 +13,7 @@ from hmac import compare_digest
 
 from rhp.crypto.auth import auth_octets, int_auth, psk_auth, resumption_auth
 from rhp.crypto.errors import CryptoError
-from rhp.crypto.signature import SUPPORTED_HASHES, verify
+from rhp.crypto.signature import announced_hashes, verify
 from rhp.guard.protocol import Accepted, Answer, AuthData, CheckPsk, ProvePsk, Question, Refused, SignOctets
 from rhp.ike import lifecycle, resumption
 from rhp.ike.errors import Fault, LocalError
@@ -32,10 +32,6 @@ from rhp.wire.notify import Notify
 
 IdentityPair = tuple[int, bytes]
 UNKNOWN: IdentityPair = (0, b"")
-_OUR_HASHES = Notify(
-    NotifyType.SIGNATURE_HASH_ALGORITHMS, b"".join(number.to_bytes(2) for number in sorted(SUPPORTED_HASHES))
-)
-
 _CHILD_ERRORS = frozenset(
     {
         NotifyType.NO_PROPOSAL_CHOSEN,
@@ -58,7 +54,8 @@ class SignatureHashes(Task):
     def build(self, turn: Turn) -> None:
         """Announce the hashes; a responder only to a peer that did so."""
         if turn.ours or turn.sa.shake.peer_hashes is not None:
-            turn.out.append(_OUR_HASHES)
+            hashes = b"".join(number.to_bytes(2) for number in sorted(announced_hashes()))
+            turn.out.append(Notify(NotifyType.SIGNATURE_HASH_ALGORITHMS, hashes))
 
     def process(self, turn: Turn) -> None:
         """Remember the peer's; an odd octet at the end is not looked at."""

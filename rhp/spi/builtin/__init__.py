@@ -1,0 +1,1 @@
+"""The built-in providers, which pyproject.toml registers as any other package registers its own."""
