@@ -71,6 +71,7 @@ class Gateway:
             journal=quiet,
             hubs=cast("Any", _Hubs({**interface, "mtu": 1422, "mac": "02:00:00:00:00:01"})),
             edges=Edges(),
+            sinks=cast("Any", SimpleNamespace(counters=dict)),
             adapter=quiet,
             settings=NodeSettings(),
             starts={"gate": "wait"},

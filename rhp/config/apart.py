@@ -24,6 +24,7 @@ def apart(loaded: Loaded) -> Shares:
         log_levels=tuple(settings.log_levels.items()),
         log_format=settings.log_format,
         lowest_port=min(settings.port, settings.natt_port),
+        crypto_providers=settings.crypto_providers,
         warnings=_told(loaded.warnings),
     )
     return Shares(brief, divide(NodeShare(settings, loaded.engine)))

@@ -13,6 +13,7 @@ from rhp.config.hub_checks import check_hubs
 from rhp.config.model import Configuration, Connection
 from rhp.config.peering_checks import auth_methods, check_names, check_peering, starts
 from rhp.config.pool_checks import check_pools
+from rhp.config.providers import check_providers
 from rhp.config.reading import Findings
 from rhp.config.realm_checks import check_realms
 from rhp.config.suggest import nearest, one_of
@@ -30,6 +31,7 @@ def check(configuration: Configuration, findings: Findings) -> None:
     _check_cpus(configuration, findings)
     _check_extensions(configuration, findings)
     _check_metrics(configuration, findings)
+    check_providers(configuration, findings)
     wrong = findings.was_wrong("connections") or findings.was_wrong("realms")
     if not configuration.connections and not configuration.realms and not wrong:
         findings.add((), f"there is no connection; write a table such as {SHORTEST}")

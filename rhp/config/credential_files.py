@@ -13,6 +13,7 @@ from typing import TypeVar, cast
 from rhp.config.files import read_file
 from rhp.guard.secrets import decode_psk
 from rhp.pki.certificate import check_private_key, key_matches_certificate, read_certificates
+from rhp.pki.revocation import holds_only_crls
 
 T = TypeVar("T")
 
@@ -21,30 +22,36 @@ class CredentialFiles:
     """The files next to a configuration. Every method raises ValueError with one sentence, the same one every time."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._known: dict[Hashable, object] = {}
 
     def certificates(self, name: str) -> tuple[bytes, ...]:
         """The certificates of a PEM file, in DER."""
         return self._once(("certificates", name), lambda: self._certificates(name))
 
+    def authorities(self, name: str) -> tuple[bytes, ...]:
+        """The same of a file that may hold revocation lists, too; none where it holds them alone."""
+        return self._once(("authorities", name), lambda: self._certificates(name, lists=True))
+
     def shared_key(self, name: str) -> bytes:
         """The octets of a shared key's file."""
-        return self._once(("shared key", name), lambda: decode_psk(read_file(self._folder, name, secret=True)))
+        return self._once(("shared key", name), lambda: decode_psk(read_file(self.folder, name, secret=True)))
 
     def key_belongs_to(self, name: str, certificate: bytes | None) -> bool:
         """Whether a private key's file belongs to a certificate (DER); without one, whether there is a key at all."""
         return self._once(("private key", name, certificate), lambda: self._belongs(name, certificate))
 
-    def _certificates(self, name: str) -> tuple[bytes, ...]:
-        content = read_file(self._folder, name, secret=False)
+    def _certificates(self, name: str, *, lists: bool = False) -> tuple[bytes, ...]:
+        content = read_file(self.folder, name, secret=False)
+        if lists and holds_only_crls(content):
+            return ()
         try:
             return read_certificates(content)
         except ValueError as error:
             raise ValueError(f"{error}; write the name of a PEM file with certificates") from None
 
     def _belongs(self, name: str, certificate: bytes | None) -> bool:
-        pem = read_file(self._folder, name, secret=True)
+        pem = read_file(self.folder, name, secret=True)
         check_private_key(pem)
         return certificate is None or key_matches_certificate(pem, certificate)
 

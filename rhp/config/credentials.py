@@ -6,16 +6,17 @@ starts, and forgotten; the guard reads them for itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydantic import SecretStr
 
 from rhp.config.credential_files import CredentialFiles
-from rhp.config.model import Configuration, Peering
+from rhp.config.model import FILES, Configuration, Peering
 from rhp.config.peering_checks import auth_methods
+from rhp.config.providers import read_trust
 from rhp.config.reading import Findings, Place
 from rhp.config.suggest import one_of
 from rhp.guard.secrets import decode_psk
@@ -25,6 +26,7 @@ from rhp.pki.certificate import (
     certificate_validity,
     identity_in_certificate,
 )
+from rhp.pki.chain import Trust
 from rhp.pki.identity import format_identity
 
 SHORTEST_PSK = 16
@@ -36,10 +38,10 @@ _SOON = timedelta(days=14)
 
 @dataclass(frozen=True, slots=True)
 class Chains:
-    """The certificates of one connection or realm in DER: our own chain, the end entity first, and the CAs we trust."""
+    """The certificates of one connection or realm in DER: our own chain, the end entity first, and what is trusted."""
 
     own: tuple[bytes, ...] = ()
-    cas: tuple[bytes, ...] = ()
+    trust: Trust = field(default_factory=Trust)
 
 
 def read_credentials(
@@ -62,19 +64,23 @@ def _read_peering(
     _check_ppk(here, peering, files, findings)
     own: tuple[bytes, ...] = ()
     if ours == "pubkey":
-        own = _certificates((*here, "local", "certs"), peering.local.certs, files, findings, now)
+        own = _certificates((*here, "local", "certs"), peering.local.certs, files.certificates, findings, now)
         _check_identity(here, peering, own, findings)
         _check_key(here, peering, own, files, findings)
-    cas: tuple[bytes, ...] = ()
+    trust = Trust()
     if theirs == "pubkey":
-        cas = _certificates((*here, "remote", "cas"), peering.remote.cas, files, findings, now)
+        if peering.remote.certificate_store == FILES:
+            # Each mistake with its place; what is in order is read again by the store.
+            _certificates((*here, "remote", "cas"), peering.remote.cas, files.authorities, findings, now)
+        trust = read_trust(here, peering, files, findings, now)
+        cas = trust.anchors
         if cas and not any(map(_vouches, cas)):
             findings.add(
                 (*here, "remote", "cas"),
                 "no certificate here is a CA's, so only a peer with exactly this one is believed; write the CA's file",
                 warning=True,
             )
-    return Chains(own, cas)
+    return Chains(own, trust)
 
 
 def _check_psk(here: tuple[str, ...], peering: Peering, files: CredentialFiles, findings: Findings) -> None:
@@ -135,13 +141,17 @@ def _read_key(
 
 
 def _certificates(
-    place: tuple[str, ...], names: Iterable[str], files: CredentialFiles, findings: Findings, now: datetime
+    place: tuple[str, ...],
+    names: Iterable[str],
+    read: Callable[[str], tuple[bytes, ...]],
+    findings: Findings,
+    now: datetime,
 ) -> tuple[bytes, ...]:
     found: list[bytes] = []
     for index, name in enumerate(names):
         here: Place = (*place, index)
         try:
-            ders = files.certificates(name)
+            ders = read(name)
         except ValueError as error:
             findings.add(here, str(error))
             continue

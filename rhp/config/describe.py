@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from rhp.config.loading import Loaded
 from rhp.ike.config import ChildConfig, ConnectionConfig
 from rhp.node.selectors import format_selectors
-from rhp.node.settings import InterfaceSettings
+from rhp.node.settings import InterfaceSettings, NodeSettings
 from rhp.pki.identity import format_identity
 from rhp.realm.pool import PoolConfig
 
@@ -20,6 +20,8 @@ def describe(loaded: Loaded) -> Iterator[str]:
     yield f"listens on UDP ports {settings.port} and {settings.natt_port}; run folder {settings.run_dir}{served}"
     for hub in settings.hubs:
         yield f"hub {hub.name}: interface {hub.interface.name}: {_interface(hub.interface)}"
+    if parts := _providers(settings):
+        yield f"providers: {parts}"
     for pool in loaded.engine.pools:
         yield f"pool {pool.name}: {_pool(pool)}"
     for connection in loaded.engine.connections:
@@ -27,6 +29,14 @@ def describe(loaded: Loaded) -> Iterator[str]:
         yield f"{kind} {connection.name}: {_connection(connection, loaded.settings.hosts.get(connection.name, ()))}"
         for child in connection.children:
             yield f"  child {child.name}: {_child(child)}"
+
+
+def _providers(settings: NodeSettings) -> str:
+    """Those that a file names beside the usual ones."""
+    parts = [f"ESP by {settings.esp_provider}"] if settings.esp_provider != NodeSettings().esp_provider else []
+    parts += [f"algorithms of {name}" for name in settings.crypto_providers]
+    parts += [f"events to {name}" for name in settings.event_sinks]
+    return "; ".join(parts)
 
 
 def _interface(interface: InterfaceSettings) -> str:

@@ -16,6 +16,7 @@ from rhp.config.credentials import read_credentials
 from rhp.config.errors import ConfigError, Problem
 from rhp.config.lines import LineIndex
 from rhp.config.model import Configuration
+from rhp.config.providers import load_crypto
 from rhp.config.reading import Findings, read
 from rhp.config.tomlfile import TomlFileError, read_toml
 from rhp.config.translate import to_engine, to_identities, to_policy, to_settings
@@ -41,6 +42,8 @@ def load(file: Path, now: datetime | None = None) -> Loaded:
     """Read and check a configuration file; raises `ConfigError` with every mistake. `now` judges certificates."""
     file = file.absolute()
     data, findings = _parse(file)
+    # Before the proposals are read, which may name what these have.
+    load_crypto(data, findings)
     configuration = read(data, findings)
     check(configuration, findings)
     chains = read_credentials(configuration, file.parent, findings, now or datetime.now(UTC))

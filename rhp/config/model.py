@@ -25,6 +25,9 @@ from rhp.wire.ts import TrafficSelector
 # A single text may stand for a list of one.
 _AS_LIST = BeforeValidator(values.as_list)
 
+FILES = "files"
+"""The built-in certificate store."""
+
 Auto = Literal["auto"]
 AuthMethod = Literal["psk", "pubkey", "null"]
 Text = Annotated[str, PlainValidator(values.text)]
@@ -103,6 +106,11 @@ class Node(Table):
     metrics: MetricsPlace | None = None
     # None, although some may be installed: each takes part in the protocol of a privileged process.
     extensions: Texts = Field(default_factory=list)
+    # The native one. Another one is for comparisons, or for a machine that has something better.
+    esp_provider: Text = "fast"
+    # None, for the same reason as extensions.
+    crypto_providers: Texts = Field(default_factory=list)
+    event_sinks: Texts = Field(default_factory=list)
 
 
 class Interface(Table):
@@ -206,6 +214,8 @@ class Remote(Table):
     id: RemoteId = None
     auth: AuthMethod | None = None
     cas: Texts = Field(default_factory=list)
+    # The files of `cas`: what one reads by hand, one can also mend by hand.
+    certificate_store: Text = FILES
 
 
 class Child(Table):

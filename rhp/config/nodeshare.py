@@ -6,10 +6,11 @@ travels as octets; what is no plain data in it, algorithms and patterns of ident
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Protocol, TypeVar, cast
 
-from rhp.crypto.algorithms import ENCRYPTIONS, INTEGRITIES, PRFS, Encryption, Integrity, Prf
+from rhp.crypto.algorithms import INTEGRITIES, Encryption, Integrity, Prf, encryptions, prfs
 from rhp.guard.brief import Part, Revision, read_revision
 from rhp.guard.codec import Atom, Codec
 from rhp.ike.config import ConnectionConfig, EngineConfig
@@ -26,15 +27,27 @@ class NodeShare:
     engine: EngineConfig
 
 
-_encryptions = {item.name: item for item in ENCRYPTIONS}
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=_Named)
+Prepare = Callable[[NodeSettings], None]
+
+
+def _by_name(items: Callable[[], Iterable[T]]) -> Callable[[str], T]:
+    """Looks among those that there are at that moment."""
+    return lambda name: {item.name: item for item in items()}[name]
+
+
 _integrities = {item.name: item for item in INTEGRITIES}
-_prfs = {item.name: item for item in PRFS}
 
 _codec = Codec(
     {
-        Encryption: Atom(lambda item: item.name, _encryptions.__getitem__),
+        Encryption: Atom(lambda item: item.name, _by_name(encryptions)),
         Integrity: Atom(lambda item: item.name, _integrities.__getitem__),
-        Prf: Atom(lambda item: item.name, _prfs.__getitem__),
+        Prf: Atom(lambda item: item.name, _by_name(prfs)),
         IdentityPattern: Atom(IdentityPattern.export, IdentityPattern.restore),
     }
 )
@@ -47,13 +60,18 @@ def divide(share: NodeShare) -> Revision:
     return Revision(_codec.encode(NodeShare, common), tuple(one.name for one in parts), parts)
 
 
-def read_share(octets: bytes) -> NodeShare:
-    """Read a whole share. Raises DecodeError."""
-    return complete(read_revision(octets), EngineConfig())
+def read_share(octets: bytes, prepare: Prepare = lambda settings: None) -> NodeShare:
+    """Read a whole share. Raises DecodeError.
+
+    `prepare` hears the settings before the rest is read, which may name algorithms that crypto providers have.
+    """
+    return complete(read_revision(octets), EngineConfig(), prepare)
 
 
-def complete(revision: Revision, base: EngineConfig) -> NodeShare:
+def complete(revision: Revision, base: EngineConfig, prepare: Prepare = lambda settings: None) -> NodeShare:
     """Put a share together; the connections that it has no part of are those of `base`. Raises DecodeError."""
+    share = cast("NodeShare", _codec.decode(NodeShare, revision.common))
+    prepare(share.settings)
     known = {one.name: one for one in base.connections}
     for part in revision.parts:
         found = cast("ConnectionConfig", _codec.decode(ConnectionConfig, part.content))
@@ -62,6 +80,5 @@ def complete(revision: Revision, base: EngineConfig) -> NodeShare:
         known[part.name] = found
     if not all(name in known for name in revision.order):
         raise DecodeError("missing-part")
-    share = cast("NodeShare", _codec.decode(NodeShare, revision.common))
     connections = tuple(known[name] for name in revision.order)
     return NodeShare(share.settings, replace(share.engine, connections=connections))

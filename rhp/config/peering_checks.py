@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from rhp.config import values
-from rhp.config.model import Child, Connection, Peering
+from rhp.config.model import FILES, Child, Connection, Peering
 from rhp.config.reading import Findings
 from rhp.realm.pattern import IdentityPattern
 
@@ -25,7 +25,8 @@ def auth_methods(peering: Peering) -> tuple[str, str]:
     """
     local, remote = peering.local, peering.remote
     ours = local.auth or ("pubkey" if local.certs or local.key else None)
-    theirs = remote.auth or ("pubkey" if remote.cas else None)
+    stored = "certificate_store" in remote.model_fields_set
+    theirs = remote.auth or ("pubkey" if remote.cas or stored else None)
     default = "psk" if peering.psk or peering.psk_file or peering.psk_files else None
     mirrored = {"pubkey": "pubkey", "psk": "psk"}
     return (
@@ -162,6 +163,9 @@ def _check_certificate_keys(
         ("local", "key"): (ours, peering.local.key, 'write our private key\'s file, such as "node.key"'),
         ("remote", "cas"): (theirs, peering.remote.cas, 'write the file of the CA to trust, such as "ca.pem"'),
     }
+    if peering.remote.certificate_store != FILES:
+        # Whatever a store makes of the files, or of their absence, is its own affair.
+        del needed["remote", "cas"]
     for place, (method, value, hint) in needed.items():
         if method == "pubkey" and not value and not findings.was_wrong(*here, *place):
             findings.add((*here, *place), f"it is missing, and certificates need it; {hint}")

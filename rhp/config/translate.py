@@ -40,6 +40,9 @@ def to_settings(configuration: Configuration, folder: Path) -> NodeSettings:
         cpus=tuple(node.cpus),
         spare_lanes=node.spare_lanes,
         steering=node.steering,
+        esp_provider=node.esp_provider,
+        crypto_providers=tuple(node.crypto_providers),
+        event_sinks=tuple(node.event_sinks),
         state_dir=folder / node.state_dir,
         run_dir=folder / node.run_dir,
         log_level=node.log_level,
@@ -213,7 +216,9 @@ def _common(name: str, peering: Peering, chains: Chains, port: int) -> Connectio
     return ConnectionConfig(
         name=name,
         local=LocalAuth(_kind(ours), local_id, chains.own),
-        remote=RemoteAuth(_kind(theirs), remote_id, chains.cas),
+        remote=RemoteAuth(
+            _kind(theirs), remote_id, chains.trust.anchors, chains.trust.intermediates, chains.trust.crls
+        ),
         proposals=tuple(peering.proposals) or default_ike_proposals(),
         children=tuple(_child(child_name, child) for child_name, child in children.items()),
         local_port=port,

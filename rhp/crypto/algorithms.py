@@ -7,6 +7,7 @@ exists once, here, so it is compared and hashed by its identity.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rhp._fast import prf as fast
@@ -185,6 +186,16 @@ def has_encryption(number: int, key_bits: int | None) -> bool:
 def has_prf(number: int) -> bool:
     """Whether there is a pseudo-random function of this number."""
     return number in _PRF_BY_ID
+
+
+def encryptions() -> Iterable[Encryption]:
+    """All there are, also those that a crypto provider added."""
+    return _ENCRYPTION_BY_ID.values()
+
+
+def prfs() -> Iterable[Prf]:
+    """All there are, as above."""
+    return _PRF_BY_ID.values()
 
 
 def add_encryption(item: Encryption) -> None:

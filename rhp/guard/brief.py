@@ -27,6 +27,8 @@ class Identities:
 class Brief:
     """The guard's share of a configuration that was read from `file`. `lowest_port` is the lowest that it has to open.
 
+    `crypto_providers` are the names of packages that have algorithms which proofs are made by.
+
     `warnings` are what works and should not stay.
     """
 
@@ -39,6 +41,7 @@ class Brief:
     log_levels: tuple[tuple[str, str], ...]
     log_format: str
     lowest_port: int
+    crypto_providers: tuple[str, ...] = ()
     warnings: tuple[Mistake, ...] = ()
 
 

@@ -103,5 +103,8 @@ def _fixed(first: Brief, now: Brief) -> list[str]:
         "node.user": (first.identities.node_user, now.identities.node_user),
         "node.group": (first.identities.node_group, now.identities.node_group),
         "node.guard_user": (first.identities.guard_user, now.identities.guard_user),
+        "node.crypto_providers": (first.crypto_providers, now.crypto_providers),
+        "firewall": (first.policy.firewall, now.policy.firewall),
+        "hooks": (first.policy.hooks, now.policy.hooks),
     }
     return [key for key, (before, after) in pairs.items() if before != after]

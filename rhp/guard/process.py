@@ -81,6 +81,7 @@ def _run(child: Child, shares: Shares, manager: Manager) -> int:
     for warned in brief.warnings:
         place = f"{brief.file}:{warned.line}" if warned.line else brief.file
         log.write("configuration warning", place=place, detail=f"{warned.where}: {warned.message}")
+    _add_algorithms(brief.crypto_providers)
     try:
         given = GivenSockets(manager.sockets())
         read = partial(read_again, Path(brief.file))
@@ -110,6 +111,19 @@ def _check_capabilities(brief: Brief) -> None:
         names = " and ".join(f"CAP_{name}" for name in missing)
         options = " ".join(f"--cap-add {name}" for name in missing)
         raise StartError(f"root has no {names} here; start the container with {options}")
+
+
+def _add_algorithms(names: tuple[str, ...]) -> None:
+    """Proofs may take algorithms of other packages. Raises `StartError`."""
+    if not names:
+        return
+    # All of what finds providers, which few guards need.
+    added = import_module("rhp.spi.added")
+    find = import_module("rhp.spi.find")
+    try:
+        added.add_algorithms(names)
+    except find.ProviderError as error:
+        raise StartError(str(error)) from error
 
 
 @contextmanager

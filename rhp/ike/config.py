@@ -67,11 +67,16 @@ class LocalAuth:
 
 @dataclass(frozen=True, slots=True)
 class RemoteAuth:
-    """Who the peer has to be: its ID matches `pattern`; its chain, if any, ends at one of `cas` (DER)."""
+    """Who the peer has to be: its ID matches `pattern`; its chain, if any, ends at one of `cas` (DER).
+
+    `intermediates` may stand in the chain without being sent, and no list of `crls` may name a certificate of it.
+    """
 
     method: AuthKind
     pattern: IdentityPattern
     cas: tuple[bytes, ...] = ()
+    intermediates: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from rhp.node.children import Children
 from rhp.node.tunnels import LooksAfterTunnels
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane, Event
+    from rhp.spi.esp import DataPlane, Event
 
 NON_ESP_MARKER = b"\0\0\0\0"
 KEEP_ALIVE = b"\xff"

@@ -21,14 +21,14 @@ from rhp.pki.identity import format_identity
 from rhp.wire.identity import Identity
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
+    from collections.abc import Sequence
+
+    from rhp.spi.esp import DataPlane, Frame
 
 MOST_OCTETS = 65550
 """The longest frame."""
 _AT_ONCE = 256
 _LINE_OCTETS = 128 * 1024
-
-Frame = tuple[int, bool, int, int, bytes]
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ class Capture:
         lost = self._plane.frames_lost() - client.lost_before + client.refused
         self._journal.write("capture ended", connection=client.connection or None, frames=client.frames, lost=lost)
 
-    def _described(self, frames: list[Frame], client: _Client) -> Iterator[dict[str, Any]]:
+    def _described(self, frames: Sequence[Frame], client: _Client) -> Iterator[dict[str, Any]]:
         if any(port not in self._names for port, *_ in frames):
             # Numbers of ports that have gone are given again, so only those of now are kept.
             self._names = {one.port: (one.connection, _peer(one)) for one in self._children()}

@@ -32,7 +32,7 @@ from rhp.realm.policy import OWN_HUB, PortPolicy
 from rhp.wire.ts import TrafficSelector
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
+    from rhp.spi.esp import DataPlane
 
 IpAddress = IPv4Address | IPv6Address
 

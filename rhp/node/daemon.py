@@ -33,7 +33,7 @@ from rhp.node.children import Children, IpAddress, Lineage
 from rhp.node.commands import Commands
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import CommandRefused, ControlServer
-from rhp.node.edges import Edges, lane_count, open_sockets
+from rhp.node.edges import Edges, open_sockets
 from rhp.node.errors import StartError
 from rhp.node.fingerprints import bind_to_secrets
 from rhp.node.gatekeeper import Gatekeeper
@@ -47,9 +47,11 @@ from rhp.node.logring import LogRing, wants
 from rhp.node.network import NetworkQueue
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
+from rhp.node.providers import Providers, load_providers, open_plane
 from rhp.node.reload import Reloader
 from rhp.node.rooms import Rooms
 from rhp.node.settings import NodeSettings
+from rhp.node.sinks import Sinks
 from rhp.node.state.commands import StateCommands
 from rhp.node.state.store import Store
 from rhp.node.stopwatch import Stopwatch
@@ -64,11 +66,15 @@ FAREWELL_SECONDS = 2.0
 
 
 class Node:
-    """One running node. `serve` returns when it has been stopped and has taken everything back."""
+    """One running node. `serve` returns when it has been stopped and has taken everything back.
 
-    def __init__(self, settings: NodeSettings, engine_config: EngineConfig, guard: Guard) -> None:
-        from rhp._fast.dataplane import DataPlane
+    `providers` were loaded before; by default those of the settings are loaded here.
+    """
 
+    def __init__(
+        self, settings: NodeSettings, engine_config: EngineConfig, guard: Guard, providers: Providers | None = None
+    ) -> None:
+        providers = providers or load_providers(settings)
         # First, because nothing is open yet that would have to be closed again.
         try:
             registry.load(engine_config.extensions)
@@ -84,15 +90,16 @@ class Node:
         self._stopwatch = Stopwatch()
         self._raw_esp = any(one.encapsulation == "auto" for one in engine_config.connections)
         self._edges = Edges()
-        self._plane = DataPlane(lane_count(settings.lanes, settings.cpus), settings.steering, settings.spare_lanes)
-        self._plane.pin(settings.cpus)
+        self._plane = open_plane(providers.esp, settings)
         self._config = replace(engine_config, lanes=self._plane.lanes, spare_lanes=settings.spare_lanes)
         self._control = ControlServer(
             settings.control_socket, self._handle, audit=lambda *command: self._telemetry.commanded(*command)
         )
         self._log = EventLog(self._loop.time)
         self._ring = LogRing(lambda line: self._control.publish(line, "log", lambda ask: wants(ask.fields)(line)))
+        self._sinks = Sinks(providers.sinks, settings.state_dir, self._loop)
         self._journal = self._make_journal()
+        self._sinks.listen(lambda name, why: self._journal.write("event sink off", sink=name, detail=why))
         self._telemetry = Telemetry(settings, self._log, self._journal)
         self._engine = Engine(
             self._config, allocate_spi=self._plane.allocate_spi, wall_clock=_utc_now, source_of=source_of
@@ -161,6 +168,7 @@ class Node:
             self._journal.write("node stopped", pid=os.getpid())
         finally:
             self._telemetry.close()
+            await self._sinks.close()
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self._settings
@@ -268,7 +276,13 @@ class Node:
 
     def _make_journal(self) -> Journal:
         self._expected = {one.name: one.expects for one in self._config.connections}
-        return Journal(self._log, _utc_now, self._control.publish, self._expected, lambda: self._control.followed)
+        return Journal(
+            self._log,
+            _utc_now,
+            self._sinks.beside(self._control.publish),
+            self._expected,
+            lambda: self._control.followed or self._sinks.working,
+        )
 
     def _make_rooms(self) -> Rooms:
         return Rooms(
@@ -403,6 +417,7 @@ class Node:
             journal=self._journal,
             hubs=self._hubs,
             edges=self._edges,
+            sinks=self._sinks,
             adapter=self._adapter,
             settings=self._settings,
             starts={one.name: one.start for one in self._config.connections},

@@ -25,10 +25,10 @@ from rhp.node.errors import StartError
 from rhp.node.settings import NodeSettings
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
     from rhp._fast.gate import Gate
     from rhp.ike.path import Endpoint
     from rhp.node.gatekeeper import Gatekeeper
+    from rhp.spi.esp import DataPlane
 
 ANY: dict[int, str] = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104  # A gateway serves all its addresses.
 _IF_INET6 = Path("/proc/net/if_inet6")

@@ -20,7 +20,7 @@ from rhp.node.keeper import Command
 from rhp.node.settings import NodeSettings
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
+    from rhp.spi.esp import DataPlane
 
 
 class Growth:

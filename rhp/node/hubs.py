@@ -24,19 +24,20 @@ from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.mtu import OUTER_MTU, configured_mtu
 from rhp.node.network import NetworkQueue
+from rhp.node.providers import as_start_error
 from rhp.node.settings import InterfaceSettings, NamedHubSettings, NodeSettings
 from rhp.node.tap import Tap, chosen_mac
 from rhp.node.tunnels import Tunnels
+from rhp.spi.esp import HUB_COUNTERS
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
+    from rhp.spi.esp import DataPlane
 
 IpAddress = IPv4Address | IPv6Address
 
 OWN = ""
 DESCRIPTORS = 512
 """What a node needs beside its interfaces' queues, generously."""
-_COUNTED = ("tap-frames-in", "tap-frames-out", "tap-octets-in", "tap-octets-out", "frames-flooded", "macs-learned")
 
 
 @dataclass(slots=True)
@@ -133,7 +134,8 @@ class Hubs:
         _allow_descriptors(DESCRIPTORS + len(self._hubs) * self._plane.prepared)
         for hub in self._hubs.values():
             await hub.tap.open()
-        self._children.set_hubs()
+        with as_start_error():
+            self._children.set_hubs()
 
     async def add(self, settings: NamedHubSettings) -> None:
         """One more hub while the node runs. Raises `StartError`, and leaves nothing, if it cannot be made."""
@@ -145,13 +147,14 @@ class Hubs:
         hub = self._make(settings)
         try:
             _allow_descriptors(DESCRIPTORS + (len(self._hubs) + 1) * self._plane.prepared)
+            with as_start_error():
+                self._children.set_hub(settings.name)
             await hub.tap.open()
         except StartError:
             self._children.remove_hub(settings.name)
             self._plane.remove_hub(number)
             raise
         self._hubs[settings.name] = self._numbers[number] = hub
-        self._children.set_hub(settings.name)
 
     async def remove(self, name: str) -> None:
         """Take a hub away while the node runs, and its interface with it; ValueError while there are tunnels in it."""
@@ -250,7 +253,7 @@ class Hubs:
             "isolate": hub.settings.hub.isolate,
             "ordering": hub.settings.hub.ordering,
             "oversize": hub.settings.hub.oversize,
-            "counters": {**{name: counters[name] for name in _COUNTED}, **drops},
+            "counters": {**{name: counters[name] for name in HUB_COUNTERS}, **drops},
         }
 
     # Building.

@@ -27,7 +27,7 @@ from rhp.node.pathround import PathRound
 from rhp.node.tunnels import LooksAfterTunnels
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
+    from rhp.spi.esp import DataPlane
 
 IpAddress = IPv4Address | IPv6Address
 

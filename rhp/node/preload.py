@@ -15,7 +15,18 @@ from importlib import import_module
 from rhp.node import status
 from rhp.node.errors import StartError
 
-_WHOLE = ("cryptography", "OpenSSL", "rhp.crypto", "rhp.ike", "rhp.net", "rhp.node", "rhp.pki", "rhp.realm", "rhp.wire")
+_WHOLE = (
+    "cryptography",
+    "OpenSSL",
+    "rhp.crypto",
+    "rhp.ike",
+    "rhp.net",
+    "rhp.node",
+    "rhp.pki",
+    "rhp.realm",
+    "rhp.spi",
+    "rhp.wire",
+)
 _ALSO = (
     "encodings.idna",  # Host names are looked up through it.
     "rhp._fast.dataplane",

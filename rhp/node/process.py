@@ -26,6 +26,7 @@ from rhp.node import preload
 from rhp.node.daemon import Node
 from rhp.node.errors import StartError
 from rhp.node.log import EventLog, set_up
+from rhp.node.providers import Providers, load_algorithms, load_providers
 
 
 def main() -> None:
@@ -42,7 +43,12 @@ def main() -> None:
     _, start = parse_told(first.octets, first.fds)
     if not isinstance(start, Start):
         raise SystemExit(f"rhp: the guard began with {type(start).__name__}")
-    share = _share(first)
+    try:
+        share = _share(first)
+        # Code of other packages, for which the same holds as for ours.
+        providers = load_providers(share.settings)
+    except StartError as error:
+        _fail(str(error))
     set_up(share.settings.log_level, levels=share.settings.log_levels, form=share.settings.log_format)
     try:
         missing = sandbox.enter(start)
@@ -53,18 +59,21 @@ def main() -> None:
         log.write("sandbox incomplete", detail=detail)
     try:
         preload.check_python()
-        gone = asyncio.run(_serve(share, channel))
+        gone = asyncio.run(_serve(share, channel, providers))
     except StartError as error:
         _fail(str(error))
     sys.exit(exits.GUARD_DIED if gone else exits.DONE)
 
 
 def _share(first: Received) -> NodeShare:
-    """Our share of the configuration, out of the first of the descriptors. The others live as long as we do."""
-    return read_share(memory.read(first.fds[0], LARGEST_ENCLOSED))
+    """Our share of the configuration, out of the first of the descriptors. The others live as long as we do.
+
+    Raises `StartError` where the crypto providers, whose algorithms it names, cannot be loaded.
+    """
+    return read_share(memory.read(first.fds[0], LARGEST_ENCLOSED), load_algorithms)
 
 
-async def _serve(share: NodeShare, channel: Channel) -> bool:
+async def _serve(share: NodeShare, channel: Channel, providers: Providers) -> bool:
     """Whether it ended because the guard is gone. Raises `StartError`."""
     guard = RemoteGuard(channel)
     gone = False
@@ -74,7 +83,7 @@ async def _serve(share: NodeShare, channel: Channel) -> bool:
         gone = True
         node.stop("guard-gone")
 
-    node = Node(share.settings, share.engine, guard)
+    node = Node(share.settings, share.engine, guard, providers)
     guard.stopped, guard.lost = node.stop, lost
     guard.tunnels = lambda: node.tunnels
     guard.reload = node.reload_soon

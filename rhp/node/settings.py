@@ -72,6 +72,8 @@ class NodeSettings:
     `spare_lanes` may be added while the node runs. `steering` says whether the
     frames of a flow or those to a station keep to one lane.
 
+    `esp_provider`, `crypto_providers` and `event_sinks` are names of entry points, see `rhp.spi.find`.
+
     `path_mtu` None finds out how long outer packets may be; a number is taken for it, whatever ICMP says.
 
     `log_levels` are those of subsystems that differ from `log_level`; `log_format` is one of rhp.node.logforms.FORMS.
@@ -89,6 +91,9 @@ class NodeSettings:
     cpus: tuple[int, ...] = ()
     spare_lanes: int = 0
     steering: Literal["flow", "station"] = "flow"
+    esp_provider: str = "fast"
+    crypto_providers: tuple[str, ...] = ()
+    event_sinks: tuple[str, ...] = ()
     state_dir: Path = DEFAULT_STATE_DIR
     run_dir: Path = DEFAULT_RUN_DIR
     log_level: str = "info"

@@ -29,10 +29,11 @@ from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
 from rhp.node.selectors import format_selectors
 from rhp.node.settings import NodeSettings
+from rhp.node.sinks import Sinks
 from rhp.pki.identity import format_identity
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
+    from rhp.spi.esp import DataPlane
 
 SCHEMA_VERSION = 1
 MACS_SHOWN = 1000
@@ -51,6 +52,7 @@ class Sources:
     journal: Journal
     hubs: Hubs
     edges: Edges
+    sinks: Sinks
     adapter: Adapter
     settings: NodeSettings
     starts: Mapping[str, str]
@@ -83,6 +85,7 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
         "interface": sources.hubs.own.tap.picture(),
         "hubs": sources.hubs.picture(),
         "ports": {"ike": settings.port, "natt": settings.natt_port},
+        "esp_provider": settings.esp_provider,
         "lanes": sources.plane.lanes,
         "steering": settings.steering,
         "lane_details": lanes.lane_details(sources.plane),
@@ -95,7 +98,12 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
         "failures": sources.journal.failures(),
         "counters": {
             "engine": dict(sources.engine.counters),
-            "node": {**sources.adapter.counters, **sources.journal.counters, **sources.watch.counters},
+            "node": {
+                **sources.adapter.counters,
+                **sources.journal.counters,
+                **sources.watch.counters,
+                **sources.sinks.counters(),
+            },
             "edges": sources.edges.counters(),
             "dataplane": sources.plane.counters(),
         },

@@ -24,7 +24,7 @@ from rhp.node.settings import InterfaceSettings
 from rhp.node.whereabouts import addresses_now
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
+    from rhp.spi.esp import DataPlane
 
 IpAddress = IPv4Address | IPv6Address
 

@@ -3,8 +3,8 @@
 OpenSSL builds and verifies the chain: signatures, validity at a given moment, CA flags, path lengths, name
 constraints and unknown critical extensions (RFC 5280 section 6). On top come IKE's own rules: key usage and extended
 key usage (RFC 4945 section 5.1.3), no MD5 or SHA-1 signatures below the anchor, RSA keys of 2048 bits at least, and
-the identity, which has to be named by the certificate. Nothing is fetched: the chain is made of what the peer sent
-and what is trusted.
+the identity, which has to be named by the certificate, and the revocation lists that are at hand (`revocation`).
+Nothing is fetched: the chain is made of what the peer sent and what is known here.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from OpenSSL import crypto
 from rhp.crypto.signature import MINIMUM_RSA_BITS, PublicKey
 from rhp.pki.certificate import UNREADABLE, extension, load_certificate, speaks_for, subject_text
 from rhp.pki.identity import format_identity
+from rhp.pki.revocation import Revoked, check_path
 from rhp.wire.identity import Identity
 
 _MOST_CERTIFICATES = 16
@@ -50,6 +51,15 @@ class CertificateRejected(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Trust:
+    """What is known here, in DER: CAs at which a chain may end, others that may stand in it, and revocation lists."""
+
+    anchors: tuple[bytes, ...] = ()
+    intermediates: tuple[bytes, ...] = ()
+    crls: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Verified:
     """A peer's certificate that leads to a trusted CA, its key, and when the first of the path expires, in UTC."""
 
@@ -66,12 +76,12 @@ def validate_chain(
     The first certificate is the peer's, the others may help as intermediates. `now` is aware, or naive and in UTC.
     Raises `CertificateRejected`.
     """
-    verified = verify_chain(cert_ders, trusted_ders, now)
+    verified = verify_chain(cert_ders, Trust(tuple(trusted_ders)), now)
     check_name(verified, identity)
     return verified.key
 
 
-def verify_chain(cert_ders: Sequence[bytes], trusted_ders: Sequence[bytes], now: datetime) -> Verified:
+def verify_chain(cert_ders: Sequence[bytes], trust: Trust, now: datetime) -> Verified:
     """The same without the identity, which is all that may differ the next time the same chain comes."""
     if not cert_ders:
         raise CertificateRejected("the peer sent no certificate")
@@ -80,7 +90,9 @@ def verify_chain(cert_ders: Sequence[bytes], trusted_ders: Sequence[bytes], now:
     try:
         certificate = load_certificate(cert_ders[0])
         key = _check_end_entity(certificate)
-        return Verified(certificate, key, _verify_path(certificate, cert_ders, trusted_ders, in_utc(now)))
+        return Verified(certificate, key, _verify_path(certificate, cert_ders, trust, in_utc(now)))
+    except Revoked as error:
+        raise CertificateRejected(str(error)) from None
     except (*UNREADABLE, crypto.Error) as error:
         raise _malformed(error) from None
 
@@ -105,13 +117,11 @@ def _malformed(error: Exception) -> CertificateRejected:
     return CertificateRejected(f"a certificate of the chain is malformed: {error}")
 
 
-def _verify_path(
-    certificate: x509.Certificate, ders: Sequence[bytes], trusted_ders: Sequence[bytes], now: datetime
-) -> datetime:
-    store = _store(tuple(trusted_ders), now.replace(microsecond=0, tzinfo=None))
-    for der in ders[1:]:
+def _verify_path(certificate: x509.Certificate, ders: Sequence[bytes], trust: Trust, now: datetime) -> datetime:
+    store = _store(trust.anchors, now.replace(microsecond=0, tzinfo=None))
+    for der in (*ders[1:], *trust.intermediates):
         load_certificate(der)  # What one library refuses is not shown to the other.
-    first, *helpers = [crypto.load_certificate(crypto.FILETYPE_ASN1, der) for der in ders]
+    first, *helpers = [crypto.load_certificate(crypto.FILETYPE_ASN1, der) for der in (*ders, *trust.intermediates)]
     context = crypto.X509StoreContext(store, first, helpers)
     try:
         path = context.get_verified_chain()
@@ -127,7 +137,11 @@ def _verify_path(
         _check_length(above, above.public_key())
     # OpenSSL writes them all in one form, so the first in time is the first in order.
     first_end = min(item.get_notAfter() or b"" for item in path)
-    return datetime.strptime(first_end.decode("ascii"), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    expires = datetime.strptime(first_end.decode("ascii"), "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+    if not trust.crls:
+        return expires
+    lists_end = check_path([item.to_cryptography() for item in path], trust.crls, now)
+    return expires if lists_end is None else min(expires, lists_end)
 
 
 @lru_cache(_KEPT_STORES)

@@ -32,12 +32,30 @@ def holds_crl(content: bytes) -> bool:
     return b"-----BEGIN X509 CRL-----" in content
 
 
+def holds_only_crls(content: bytes) -> bool:
+    """Whether there is nothing but lists in it."""
+    return holds_crl(content) and b"-----BEGIN CERTIFICATE-----" not in content
+
+
 def read_crls(content: bytes, name: str) -> list[bytes]:
     """The DER of every list in a PEM file; ValueError with a sentence that names the file."""
     try:
         return [x509.load_pem_x509_crl(block).public_bytes(Encoding.DER) for block in _PEM_CRL.findall(content)]
     except UNREADABLE as error:
         raise ValueError(f"{name}: the revocation list cannot be read: {error}; fetch it again") from None
+
+
+def ended(der: bytes, now: datetime) -> str | None:
+    """A sentence when a list has run out, or never does, so that all of its issuer's certificates are refused.
+
+    `now` is aware.
+    """
+    crl = _list(der)
+    try:
+        _last(crl, now)
+    except Revoked as error:
+        return str(error)
+    return None
 
 
 def check_path(path: Sequence[x509.Certificate], crls: tuple[bytes, ...], now: datetime) -> datetime | None:
@@ -54,12 +72,17 @@ def check_path(path: Sequence[x509.Certificate], crls: tuple[bytes, ...], now: d
 
 
 def _check(certificate: x509.Certificate, crl: x509.CertificateRevocationList, now: datetime) -> datetime:
+    last = _last(crl, now)
+    if crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
+        raise Revoked(f"the certificate of {subject_text(certificate)} was revoked by its issuer")
+    return last
+
+
+def _last(crl: x509.CertificateRevocationList, now: datetime) -> datetime:
     last = crl.next_update_utc
     if last is None or last < now:
         when = f"ended on {last:%Y-%m-%d}" if last is not None else "has no end"
         raise Revoked(f"the revocation list of {crl.issuer.rfc4514_string()} {when}; fetch a new one")
-    if crl.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None:
-        raise Revoked(f"the certificate of {subject_text(certificate)} was revoked by its issuer")
     return last
 
 

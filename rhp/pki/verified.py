@@ -2,10 +2,8 @@
 
 What is kept is the outcome for exactly these octets and exactly these trusted CAs, for a few minutes and never beyond
 the moment when the first certificate of the path expires. So other CAs after a reload, or one octet more, are another
-question. Only success is kept. What a peer signs, and whether the certificate names it, is looked at every time.
-
-A chain that is revoked meanwhile would be accepted for those minutes; today nothing is known of revocation (see
-`rhp.pki.chain`), and whoever brings it has to make what is revoked a part of the question here.
+question, and so are other revocation lists. Only success is kept, and never longer than the lists that it rests on.
+What a peer signs, and whether the certificate names it, is looked at every time.
 """
 
 from __future__ import annotations
@@ -16,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rhp.crypto.signature import PublicKey
-from rhp.pki.chain import Verified, check_name, in_utc, verify_chain
+from rhp.pki.chain import Trust, Verified, check_name, in_utc, verify_chain
 from rhp.wire.identity import Identity
 
 LONGEST = timedelta(minutes=5)
 MOST = 1024
 
-_Key = tuple[bytes, tuple[bytes, ...]]
+_Key = tuple[bytes, Trust]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +42,23 @@ class VerifiedChains:
         return len(self._entries)
 
     def validate(
-        self, cert_ders: Sequence[bytes], trusted_ders: tuple[bytes, ...], now: datetime, identity: Identity
+        self,
+        cert_ders: Sequence[bytes],
+        trusted_ders: tuple[bytes, ...],
+        now: datetime,
+        identity: Identity,
+        intermediates: tuple[bytes, ...] = (),
+        crls: tuple[bytes, ...] = (),
     ) -> PublicKey:
-        """As `rhp.pki.chain.validate_chain`."""
+        """As `rhp.pki.chain.validate_chain`, with what else a `Trust` holds."""
+        trust = Trust(trusted_ders, intermediates, crls)
         moment = in_utc(now)
-        key = _digest(cert_ders), trusted_ders
+        key = _digest(cert_ders), trust
         entry = self._entries.get(key)
         # A clock that was set back makes no certificate valid before the moment at which it was found so.
         if entry is None or not entry.since <= moment < entry.until:
             self._entries.pop(key, None)
-            entry = self._keep(key, verify_chain(cert_ders, trusted_ders, moment), moment)
+            entry = self._keep(key, verify_chain(cert_ders, trust, moment), moment)
         check_name(entry.verified, identity)
         return entry.verified.key
 

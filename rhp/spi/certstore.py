@@ -17,7 +17,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoreQuestion:
-    """For whom a store is opened: a connection's name, its `remote.cas` as they are written, the file's folder."""
+    """For whom a store is opened.
+
+    The name of a connection or a realm, its `remote.cas` as they are written, and the configuration file's folder.
+    """
 
     connection: str
     cas: tuple[str, ...]

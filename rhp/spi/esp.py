@@ -23,11 +23,14 @@ Event = (
     | tuple[Literal["sa-limit"], int, str]
     | tuple[Literal["first-inbound"], int]
     | tuple[Literal["no-sa"], int]
-    | tuple[Literal["tap-lost"], int, int]
+    | tuple[Literal["tap-lost"], int, int, int]
     | tuple[Literal["nat-moved"], int, str, int]
     | tuple[Literal["path-answer"], int, int]
 )
 """What a data plane tells; `DataPlane.poll_events` says what each means."""
+
+Frame = tuple[int, bool, int, int, bytes]
+"""A captured frame: (port, whether it enters the tunnel, CLOCK_MONOTONIC ns, its length, its first octets)."""
 
 LANE_COUNTERS = (
     "tap-frames-in",
@@ -50,6 +53,16 @@ LANE_COUNTERS = (
 )
 """The counters that `rhp status` asks for by name, 0 where there is nothing to count; others are shown as they are."""
 
+HUB_COUNTERS = (
+    "tap-frames-in",
+    "tap-frames-out",
+    "tap-octets-in",
+    "tap-octets-out",
+    "frames-flooded",
+    "macs-learned",
+)
+"""Those of a hub, of which the same holds."""
+
 SA_COUNTERS = (
     "packets_in",
     "bytes_in",
@@ -65,11 +78,14 @@ PORT_COUNTERS = ("packets_in", "bytes_in", "packets_out", "bytes_out", "drops")
 
 
 class DataPlane(Protocol):
-    """One node's packet path. IP addresses are text, SPIs integers, MAC addresses 6 octets; hub port 0 is the TAP.
+    """One node's packet path. IP addresses are text, SPIs integers, MAC addresses 6 octets; port 0 is a hub's TAP.
+
+    Hubs are small integers, and hub 0 is always there. Each has a TAP, stations, addresses, settings and ports of its
+    own, and no frame goes from one to another; the number of a port is the only such one in all of them.
 
     Errors: ValueError for a value that cannot be (bad address, key length, unknown suite, a full table), KeyError for a
-    port or SPI that is not there, RuntimeError for a call in the wrong state, OSError from the system. Nothing that
-    comes from the network may raise: it is dropped and counted.
+    hub, port or SPI that is not there, RuntimeError for a call in the wrong state, OSError from the system. Nothing
+    that comes from the network may raise: it is dropped and counted.
     """
 
     @property
@@ -95,15 +111,17 @@ class DataPlane(Protocol):
         ("sa-limit", spi_in, stage): the pair is "near" the end of its numbers, packets or octets, or it is "over".
         ("first-inbound", spi_in): the first authenticated packet of an inbound SA.
         ("no-sa", port): traffic for a port without an active outbound SA, rate-limited.
-        ("tap-lost", lane, errno): the TAP is gone; sockets go on.
+        ("tap-lost", lane, errno, hub): the TAP of a hub is gone; sockets go on.
         ("path-answer", spi_in, octets): a probe of that many octets arrived at the peer, which says so.
         ("nat-moved", spi_in, ip, port): the newest authenticated packet came from another address; rate-limited, and
         told again every few seconds for as long as it is so.
         """
         ...
 
-    def attach_tap(self, lane: int, fd: int, mac: bytes, offloads: int = 0) -> None:
-        """Take a TAP queue (IFF_TAP, IFF_NO_PI) of an interface with this MAC; the descriptor stays the caller's.
+    def attach_tap(self, lane: int, fd: int, mac: bytes, offloads: int = 0, hub: int = 0) -> None:
+        """Take a queue of a hub's TAP (IFF_TAP, IFF_NO_PI) that has this MAC; the descriptor stays the caller's.
+
+        At any time: while the lane is at work, too, in the place of a queue that was lost.
 
         With `offloads` (TUN_F_* bits) each frame has a virtio_net_hdr of 10 octets in front of it.
         """
@@ -123,9 +141,10 @@ class DataPlane(Protocol):
         """Take a raw socket of IP protocol 50; the descriptor stays the caller's."""
         ...
 
-    def offloads(self, lane: int) -> dict[str, int | tuple[int, bool]]:
-        """What the kernel does for a lane: "tap" are the TUN_F_* bits in use; "udp4", "udp6", "esp4" and "esp6", where
-        there is such a socket, (datagrams that may be sent as one train, whether trains are received).
+    def offloads(self, lane: int, hub: int = 0) -> dict[str, int | tuple[int, bool]]:
+        """What the kernel does for a lane: "tap" are the TUN_F_* bits in use for a hub; "udp4", "udp6", "esp4"
+        and "esp6", where there is such a socket, (datagrams that may be sent as one train, whether trains are
+        received).
         """
         ...
 
@@ -154,7 +173,7 @@ class DataPlane(Protocol):
         ...
 
     def allocate_spi(self, lane: int | None = None) -> int:
-        """A random inbound SPI >= 256 that no live SA uses, of that lane if one is given (ValueError)."""
+        """A random inbound SPI >= 256 that no live SA uses, of that lane in use if one is given (ValueError)."""
         ...
 
     def add_port(
@@ -166,8 +185,9 @@ class DataPlane(Protocol):
         mss: int = 0,
         local_ts: Sequence[Selector] = (),
         remote_ts: Sequence[Selector] = (),
+        hub: int = 0,
     ) -> int:
-        """Make a hub port, "ethernet" or "ip", for one child of one peer; its number, at least 1.
+        """Make a port of a hub, "ethernet" or "ip", for one child of one peer; its number, at least 1.
 
         An "ip" port has a `pseudo_mac`: the hub answers ARP and ND with it for `remote_ts`, takes the Ethernet header
         off what goes to it, and lets pass what the selectors allow. Ports of one `isolate_group` above 0 never see each
@@ -213,6 +233,21 @@ class DataPlane(Protocol):
         """Use a pair for what comes in only. KeyError."""
         ...
 
+    def add_hub(self, *, stations: int = 4096) -> int:
+        """Make a hub, at any time, and return its number. Its tables hold so many stations, and as many addresses.
+
+        ValueError with a sentence where there can be no further one.
+        """
+        ...
+
+    def remove_hub(self, hub: int) -> None:
+        """Take a hub away, and close its queues. ValueError for hub 0, or while it has ports; KeyError."""
+        ...
+
+    def hubs(self) -> Sequence[int]:
+        """The numbers of all hubs."""
+        ...
+
     def set_hub(
         self,
         *,
@@ -222,23 +257,47 @@ class DataPlane(Protocol):
         answer_oversized: bool = False,
         ordering: Literal["off", "drop", "hold"] = "off",
         static: Sequence[tuple[bytes, int]] = (),
+        hub: int = 0,
     ) -> None:
-        """The hub's behaviour: seconds until a MAC is forgotten, peers kept apart, proxies, (MAC, port) that are fixed.
+        """A hub's behaviour: seconds until a MAC is forgotten, peers kept apart, proxies, (MAC, port) that are fixed.
 
         ValueError for an `ordering` or `answer_oversized` that the provider does not offer, as a sentence.
         """
         ...
 
-    def add_neighbour(self, ip: str, mac: bytes, port: int) -> None:
-        """Answer ARP or ND for `ip` with `mac`, which is behind `port`; with port 0, know that the host does itself."""
+    def add_neighbour(self, ip: str, mac: bytes, port: int, hub: int = 0) -> None:
+        """Answer ARP or ND for `ip` with `mac`, which is behind `port`, in the hub of the port.
+
+        With port 0, know that in `hub` the host does so itself.
+        """
         ...
 
-    def remove_neighbour(self, ip: str) -> None:
-        """Forget the address; KeyError when it is not there."""
+    def remove_neighbour(self, ip: str, hub: int = 0) -> None:
+        """Forget the address in a hub; KeyError when it is not there."""
         ...
 
-    def macs(self) -> Sequence[tuple[bytes, int, float]]:
-        """The hub's table: (MAC, port, seconds since last seen; 0.0 for a static entry)."""
+    def macs(self, hub: int = 0) -> Sequence[tuple[bytes, int, float]]:
+        """A hub's table: (MAC, port, seconds since last seen; 0.0 for a static entry)."""
+        ...
+
+    def hub_counters(self, hub: int, lane: int | None = None) -> dict[str, int]:
+        """What was counted between a hub's TAP and its ports, `HUB_COUNTERS` and drops; of one lane, or of all."""
+        ...
+
+    def capture(self, octets: int, port: int | None = None) -> None:
+        """Keep copies of the first `octets` of each frame that a tunnel carries, for `poll_frames`; 0 ends it.
+
+        Of one port, or of all; what a tunnel of IP carries has its Ethernet header in front. ValueError for more than
+        65550 octets; KeyError.
+        """
+        ...
+
+    def poll_frames(self, limit: int = 256) -> Sequence[Frame]:
+        """Take up to `limit` captured frames; never blocks. `event_fd` becomes readable when there are some."""
+        ...
+
+    def frames_lost(self) -> int:
+        """How many frames the captures have missed so far, because nobody took the copies in time."""
         ...
 
     def counters(self) -> dict[str, int]:

@@ -190,12 +190,12 @@ class Hub:
 
 
 class Rig:
-    """A running plane with a TAP and a UDP socket for each lane."""
+    """A running plane with a TAP and a UDP socket for each lane; `make` makes one of another provider."""
 
-    def __init__(self, lanes=1, family=socket.AF_INET, *, start=True, spare=0, offloads=0):
+    def __init__(self, lanes=1, family=socket.AF_INET, *, start=True, spare=0, offloads=0, make=DataPlane):
         self.family = family
         self.ip = "127.0.0.1" if family == socket.AF_INET else "::1"
-        self.plane = DataPlane(lanes, spare=spare)
+        self.plane = make(lanes, spare=spare)
         self.taps = [Tap() for _ in range(lanes)]
         self.tap = self.taps[0]
         self.sockets = []

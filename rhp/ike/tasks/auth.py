@@ -183,7 +183,9 @@ def _check_signature(turn: Turn, peer: Identity, proof: AUTH) -> None:
     sa = turn.sa
     name = format_identity(peer)
     try:
-        key = turn.ctx.chains.validate(sa.shake.peer_chain, sa.config.remote.cas, turn.ctx.wall_clock(), peer)
+        remote = sa.config.remote
+        now = turn.ctx.wall_clock()
+        key = turn.ctx.chains.validate(sa.shake.peer_chain, remote.cas, now, peer, remote.intermediates, remote.crls)
     except CertificateRejected as error:
         raise refusal(
             turn, "certificate-rejected", f"the certificate of {name} is not accepted: {error.reason}"

@@ -168,7 +168,7 @@ def _plane(rooms: Sources, reading: Reading) -> None:
     reading.put_all("rhp_drops_total", {name.removeprefix(_DROP): count for name, count in drops.items()})
     rest = {name: count for name, count in counters.items() if name not in drops and name not in _LANE_TOTALS}
     reading.put_all("rhp_dataplane_events_total", rest)
-    reading.put("rhp_events_lost_total", counters[_EVENT_FULL], "dataplane")
+    reading.put("rhp_events_lost_total", counters.get(_EVENT_FULL, 0), "dataplane")
 
 
 def _lanes(rooms: Sources, reading: Reading) -> None:

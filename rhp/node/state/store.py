@@ -28,7 +28,7 @@ from rhp.node.state.writer import RETRY_SECONDS, Writer
 from rhp.wire.identity import Identity
 
 if TYPE_CHECKING:
-    from rhp._fast.dataplane import DataPlane
+    from rhp.spi.esp import DataPlane
 
 WRITE_SECONDS = 60.0
 """How often the totals are written, and what a kill -9 can cost of them."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rhp.spi.crypto import Addition
+from rhp.spi.crypto import Addition, CryptoProvider
 
 
 class BuiltinAlgorithms:
@@ -20,4 +20,4 @@ class BuiltinAlgorithms:
         return ()
 
 
-PROVIDER = BuiltinAlgorithms()
+PROVIDER: CryptoProvider = BuiltinAlgorithms()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rhp.spi.esp import DataPlane, Steering
+from rhp.spi.esp import DataPlane, EspProvider, Steering
 
 
 class FastProvider:
@@ -18,4 +18,4 @@ class FastProvider:
         return dataplane.DataPlane(lanes, steering, spare)
 
 
-PROVIDER = FastProvider()
+PROVIDER: EspProvider = FastProvider()

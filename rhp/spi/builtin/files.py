@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from rhp.pki.certificate import read_certificates
-from rhp.pki.revocation import holds_crl, read_crls
-from rhp.spi.certstore import CertificateStore, StoreQuestion
+from rhp.pki.revocation import holds_crl, holds_only_crls, read_crls
+from rhp.spi.certstore import CertificateStore, CertificateStoreProvider, StoreQuestion
 
-LARGEST = 1 << 24
-"""Octets: the lists of large authorities have some megabytes."""
+LARGEST = 1 << 20
+"""Octets, as for every file that a configuration names."""
 
 
 class FileStore:
@@ -22,7 +22,7 @@ class FileStore:
             content = _read(folder / name, name)
             if holds_crl(content):
                 self._crls += read_crls(content, name)
-            if not holds_crl(content) or b"-----BEGIN CERTIFICATE-----" in content:
+            if not holds_only_crls(content):
                 self._anchors += _certificates(content, name)
 
     def anchors(self) -> list[bytes]:
@@ -66,4 +66,4 @@ def _read(path: Path, name: str) -> bytes:
     return content
 
 
-PROVIDER = FileStores()
+PROVIDER: CertificateStoreProvider = FileStores()

@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from rhp.spi.events import Event, EventSink, SinkPlace
+from rhp.spi.events import Event, EventSink, EventSinkProvider, SinkPlace
 
 FILE = "events.jsonl"
 MOST_OCTETS = 16 << 20
@@ -58,4 +58,4 @@ class JsonLinesProvider:
         return JsonLines(place.state_dir / FILE)
 
 
-PROVIDER = JsonLinesProvider()
+PROVIDER: EventSinkProvider = JsonLinesProvider()

@@ -25,6 +25,10 @@ class Bell:
             self.lost += 1
             return
         self._waiting.append(event)
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the descriptor say that there is something."""
         os.eventfd_write(self.fd, 1)
 
     def take(self, limit: int) -> list[Event]:

@@ -53,7 +53,7 @@ class Inbound:
     def open(self, packet: bytes) -> tuple[int, bytes]:
         """Next header and payload, what pads it for traffic flow confidentiality included. Raises `Dropped`."""
         if len(packet) < HEADER + self._suite.iv_bytes + TRAILER + self._suite.icv_bytes:
-            raise Dropped("esp-too-short")
+            raise Dropped("esp-truncated")
         number = self.window.whole(int.from_bytes(packet[4:8]), self._esn)
         if reason := self.window.check(number):
             raise Dropped(reason)

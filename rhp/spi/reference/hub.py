@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -11,15 +11,15 @@ from rhp._fast.params import PortKind
 from rhp.spi.reference.selectors import Range
 
 TAP_PORT = 0
-MOST_MACS = 4096
-MOST_NEIGHBOURS = 4096
+STATIONS = 4096
+FEWEST_STATIONS, MOST_STATIONS = 256, 32768
 MOST_PORTS = 65535
 MAC_BYTES = 6
 
 
 @dataclass(slots=True)
 class Port:
-    """A child of a peer. `spis` are its inbound SPIs, the newest last; `counts` by lane."""
+    """A child of a peer. `spis` are its inbound SPIs, the newest last; `counts` by lane; `mss` 0 clamps nothing."""
 
     number: int
     kind: PortKind
@@ -27,9 +27,11 @@ class Port:
     isolate_group: int
     local_ts: tuple[Range, ...]
     remote_ts: tuple[Range, ...]
+    mss: int = 0
     spis: list[int] = field(default_factory=list)
     counts: dict[int, Counter[str]] = field(default_factory=dict)
     told_ns: int = 0
+    hub: int = 0
 
     def count(self, lane: int, name: str, number: int = 1) -> None:
         """Count something of it."""
@@ -41,9 +43,17 @@ class Port:
 
 
 class Hub:
-    """Ports, MAC addresses and neighbours. `now` is in seconds on any clock that never goes back."""
+    """Ports, MAC addresses and neighbours; no frame leaves it for another hub. `counts` by lane.
 
-    def __init__(self) -> None:
+    `stations` bounds its tables. `now` is in seconds on any clock that never goes back.
+    """
+
+    def __init__(self, number: int = 0, stations: int = STATIONS) -> None:
+        if not FEWEST_STATIONS <= stations <= MOST_STATIONS:
+            raise ValueError(f"a hub has room for {FEWEST_STATIONS} to {MOST_STATIONS} stations, not for {stations}")
+        self.number = number
+        self.counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self._most = stations
         self.ports: dict[int, Port] = {}
         self.isolate = False
         self.proxies = True
@@ -52,6 +62,20 @@ class Hub:
         self._static: dict[bytes, int] = {}
         self._own: bytes | None = None
         self._neighbours: dict[bytes, tuple[bytes, int]] = {}
+        self._heard: dict[bytes, bytes] = {}
+
+    def hear(self, address: bytes, mac: bytes) -> None:
+        """A station behind the TAP said which MAC it has; the oldest such word gives way to a new one."""
+        self._heard.pop(address, None)
+        if len(self._heard) >= self._most:
+            del self._heard[next(iter(self._heard))]
+        self._heard[address] = mac
+
+    def station(self, address: bytes) -> bytes:
+        """The MAC to which a packet for an IP address goes: that of who said so, else the TAP's own."""
+        if address in self._neighbours:
+            return self._neighbours[address][0]
+        return self._heard.get(address, self.own)
 
     def set_own(self, mac: bytes) -> None:
         """The TAP's own MAC, which nobody else can claim."""
@@ -79,13 +103,6 @@ class Hub:
             raise ValueError("the pseudo-MAC is the TAP's or a static entry's")
         self.ports[port.number] = port
 
-    def free_number(self) -> int:
-        """The lowest number that is free; ValueError without one."""
-        for number in range(1, MOST_PORTS + 1):
-            if number not in self.ports:
-                return number
-        raise ValueError("every hub port is taken")
-
     def remove(self, number: int) -> Port:
         """Take a port away with all that was learned of it; KeyError."""
         port = self.ports.pop(number)
@@ -94,15 +111,19 @@ class Hub:
         self._neighbours = {ip: one for ip, one in self._neighbours.items() if one[1] != number}
         return port
 
+    def knows(self, mac: bytes) -> bool:
+        """Whether it was learned where this MAC is."""
+        return mac in self._learned
+
     def learn(self, mac: bytes, port: int, now: float) -> bool:
         """A frame came from there; False where this MAC cannot, being fixed to another port."""
         if mac == self._own or mac in self._static:
             return port == (TAP_PORT if mac == self._own else self._static[mac])
         if mac[0] & 1 or any(one.pseudo_mac == mac for one in self.ports.values()):
             return False
-        if mac not in self._learned and len(self._learned) >= MOST_MACS:
+        if mac not in self._learned and len(self._learned) >= self._most:
             self._forget(now)
-        if mac in self._learned or len(self._learned) < MOST_MACS:
+        if mac in self._learned or len(self._learned) < self._most:
             self._learned[mac] = (port, now)
         return True
 
@@ -134,7 +155,7 @@ class Hub:
         address = ip_address(ip).packed
         if port != TAP_PORT:
             self.ports[port]
-        if address not in self._neighbours and len(self._neighbours) >= MOST_NEIGHBOURS:
+        if address not in self._neighbours and len(self._neighbours) >= self._most:
             raise ValueError("the table of neighbours is full")
         self._neighbours[address] = (checked_mac(mac), port)
 

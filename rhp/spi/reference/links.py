@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -37,6 +38,7 @@ class TapQueue:
 
     def __init__(self, fd: int, offloads: int) -> None:
         self.fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        self.closed = False
         os.set_blocking(self.fd, False)
         self._header = _VNET_HEADER if offloads else 0
         if offloads:
@@ -50,6 +52,8 @@ class TapQueue:
             got = os.read(self.fd, LARGEST)
         except BlockingIOError:
             return None
+        if not got:
+            raise OSError(errno.EBADFD, "the queue has ended")
         frame = got[self._header :]
         if not self._header or not any(got[:2]):
             return frame
@@ -62,8 +66,10 @@ class TapQueue:
         os.write(self.fd, bytes(self._header) + frame)
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self.fd)
+        """Give the descriptor back. Safe twice."""
+        if not self.closed:
+            self.closed = True
+            os.close(self.fd)
 
 
 class Socket:

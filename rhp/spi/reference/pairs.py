@@ -35,7 +35,7 @@ class Pair:
     def seal(self, next_header: int, payload: bytes) -> bytes:
         """A packet to the peer. Raises `Dropped`."""
         if self._is_over("out"):
-            raise Dropped("sa-limit")
+            raise Dropped("lifetime-over")
         packet = self.outbound.seal(next_header, payload)
         self._carried("out", len(payload))
         self.counts["sequence"] = self.outbound.sequence
@@ -44,7 +44,7 @@ class Pair:
     def open(self, packet: bytes) -> tuple[int, bytes]:
         """A packet from the peer. Raises `Dropped`."""
         if self._is_over("in"):
-            raise Dropped("sa-limit")
+            raise Dropped("lifetime-over")
         try:
             next_header, payload = self.inbound.open(packet)
         except Dropped as drop:

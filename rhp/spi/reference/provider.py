@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rhp.spi.esp import DataPlane, Steering
+from rhp.spi.esp import DataPlane, EspProvider, Steering
 
 
 class ReferenceProvider:
@@ -17,4 +17,4 @@ class ReferenceProvider:
         return ReferencePlane(lanes, spare)
 
 
-PROVIDER = ReferenceProvider()
+PROVIDER: EspProvider = ReferenceProvider()

@@ -24,6 +24,20 @@ def asked(frame: bytes) -> bytes | None:
     return None
 
 
+def sender(frame: bytes) -> tuple[bytes, bytes] | None:
+    """The address and the MAC that a frame's sender says to have, in ARP or in a solicitation, or None."""
+    kind = int.from_bytes(frame[12:14])
+    if kind == ARP and len(frame) >= ETHERNET_HEADER + 28 and frame[14:20] == _ARP_HEAD:
+        address, mac = frame[28:32], frame[22:28]
+    elif kind == IP6 and len(frame) >= _NS_END + 8 and frame[20] == _ICMP6 and frame[54] == _SOLICITATION:
+        address, mac = frame[22:38], frame[80:86]
+        if frame[78:80] != b"\1\1":
+            return None
+    else:
+        return None
+    return (address, mac) if any(address) and mac == frame[6:12] and not mac[0] & 1 else None
+
+
 def answer(frame: bytes, mac: bytes) -> bytes:
     """The frame that answers what `asked` found, with `mac` for the address."""
     if int.from_bytes(frame[12:14]) == ARP:

@@ -33,15 +33,31 @@ class Worker:
         """Whether the thread is there."""
         return self._thread is not None
 
-    def serve(self, lane: int, tap: TapQueue | None, sockets: Sequence[Socket]) -> None:
+    def serve_tap(self, lane: int, hub: int, tap: TapQueue) -> None:
+        """Read a queue from now on; while it runs, too."""
+        with self._traffic.lock:
+            self._traffic.give_tap(lane, hub, tap)
+            self._selector.register(tap.fd, selectors.EVENT_READ, self._tap_turn(lane, hub, tap))
+        os.eventfd_write(self._wake, 1)
+
+    def serve_sockets(self, lane: int, sockets: Sequence[Socket]) -> None:
         """Read these from now on; while it runs, too."""
         with self._traffic.lock:
-            self._traffic.give(lane, tap, sockets)
-            if tap is not None:
-                self._selector.register(tap.fd, selectors.EVENT_READ, self._tap_turn(lane, tap))
+            self._traffic.give_sockets(sockets)
             for one in sockets:
                 self._selector.register(one.sock, selectors.EVENT_READ, self._socket_turn(lane, one))
         os.eventfd_write(self._wake, 1)
+
+    def leave(self, tap: TapQueue) -> None:
+        """Read a queue no longer, and close it; while it runs, too."""
+        with self._traffic.lock:
+            self._forget(tap.fd)
+            tap.close()
+
+    def _forget(self, fd: int) -> None:
+        # One that was lost has been forgotten before.
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(fd)
 
     def start(self, cpus: Sequence[int]) -> None:
         """Begin."""
@@ -56,7 +72,7 @@ class Worker:
             os.eventfd_write(self._wake, 1)
             self._thread.join()
             self._thread = None
-        for fd, key in list(self._selector.get_map().items()):
+        for fd, key in list((self._selector.get_map() or {}).items()):
             if key.data is not None:
                 self._selector.unregister(fd)
 
@@ -83,31 +99,41 @@ class Worker:
                 if key.data is None:
                     with contextlib.suppress(BlockingIOError):
                         os.eventfd_read(self._wake)
-                elif not key.data():
-                    self._selector.unregister(key.fileobj)
+                else:
+                    self._turn(key.data)
         self._spent += time.thread_time_ns()
 
-    def _tap_turn(self, lane: int, tap: TapQueue) -> Callable[[], bool]:
-        """Whether the queue is still there."""
+    def _turn(self, turn: Callable[[], None]) -> None:
+        """One descriptor's turn; a mistake of ours with one packet must not take the others along."""
+        try:
+            turn()
+        except Exception:
+            self._traffic.count(0, "steps-failed")
 
-        def turn() -> bool:
+    def _tap_turn(self, lane: int, hub: int, tap: TapQueue) -> Callable[[], None]:
+        """A queue that was closed meanwhile is not read: its number may be another one's by now."""
+
+        def turn() -> None:
             for _ in range(TURN):
-                try:
-                    frame = tap.read()
-                except OSError as error:
-                    self._traffic.lost_tap(lane, error.errno or 0)
-                    return False
-                if frame is None:
-                    break
-                self._traffic.from_tap(lane, frame)
-            return True
+                with self._traffic.lock:
+                    if tap.closed:
+                        break
+                    try:
+                        frame = tap.read()
+                    except OSError as error:
+                        self._traffic.lost_tap(lane, hub, error.errno or 0)
+                        self._forget(tap.fd)
+                        break
+                    if frame is None:
+                        break
+                    self._traffic.from_tap(lane, hub, frame)
 
         return turn
 
-    def _socket_turn(self, lane: int, link: Socket) -> Callable[[], bool]:
+    def _socket_turn(self, lane: int, link: Socket) -> Callable[[], None]:
         """A socket stays, whatever its last packet met (an ICMP error is read like one)."""
 
-        def turn() -> bool:
+        def turn() -> None:
             for _ in range(TURN):
                 try:
                     found = link.receive()
@@ -117,6 +143,5 @@ class Worker:
                 if found is None:
                     break
                 self._traffic.from_peer(lane, *found, raw=link.raw)
-            return True
 
         return turn

@@ -1,0 +1,1 @@
+"""One provider of every kind; docs/providers.md walks through them."""
