@@ -7,9 +7,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from rhp.config.apart import apart
 from rhp.config.describe import describe
 from rhp.config.errors import ConfigError
 from rhp.config.loading import load
+from rhp.config.nodeshare import read_share
 from rhp.pki.ca import create_ca
 from rhp.spi import find
 
@@ -100,6 +102,25 @@ def test_a_store_stands_for_files(written, folder, now, stores):
     assert (store.question.cas, store.question.folder) == (("any words",), folder)
     remote = loaded.engine.connections[0].remote
     assert (remote.method, remote.cas, remote.intermediates, remote.crls) == ("pubkey", (der,), (der,), ())
+
+
+def test_a_store_of_a_realm(written, folder, now, stores):
+    """It is asked for the realm, and what it trusts arrives in the node's share."""
+    (ca,) = x509.load_pem_x509_certificates((folder / "ca.pem").read_bytes())
+    der = ca.public_bytes(Encoding.DER)
+    store = stores(Store([der], [der]))
+    realm = CERTIFICATES.replace("connections.office", "realms.staff").replace("remote.id", "#")
+    text = realm + 'match = ["*.example.org"]\nremote.certificate_store = "safe"\n'
+    loaded = load(written(text), now)
+    assert (store.question.connection, store.question.cas) == ("staff", ())
+    remote = read_share(apart(loaded).node).engine.connections[0].remote
+    assert (remote.cas, remote.intermediates) == ((der,), (der,))
+
+
+def test_certificates_of_our_own_are_no_revocation_lists(written, folder, now):
+    (folder / "crl.pem").write_text("-----BEGIN X509 CRL-----\n-----END X509 CRL-----\n")
+    text = CERTIFICATES.replace('"a.example.org.pem"', '"crl.pem"') + 'remote.cas = "ca.pem"\n'
+    assert "connections.office.local.certs[0]" in dict(mistakes(written(text), now))
 
 
 @pytest.mark.parametrize(

@@ -105,9 +105,17 @@ def test_a_node_with_a_provider_of_every_kind(lab, tmp_path_factory, monkeypatch
         (folder / "node.pem").write_bytes(node.certificate)
         (folder / "node.key").write_bytes(node.private_key)
         (folder / "node.key").chmod(0o600)
+        # By a shared key one way, by certificates the other: the guards make and check both by added algorithms.
+        proof = {
+            1: {"local": {"id": own}, "remote": {"id": peer, "cas": [str(trusted)], "certificate_store": "folder"}},
+            2: {
+                "local": {"id": own, "certs": [str(folder / "node.pem")], "key": str(folder / "node.key")},
+                "remote": {"id": peer},
+            },
+        }
         connection = {
-            "local": {"id": own, "certs": [str(folder / "node.pem")], "key": str(folder / "node.key")},
-            "remote": {"id": peer, "cas": [str(trusted)], "certificate_store": "folder"},
+            **proof[number],
+            "psk": "a shared key for both of them",
             "proposals": [SUITE],
             "remote_addrs": [outer(2)] if number == 1 else [],
             "children": {"ethernet": {}},

@@ -65,6 +65,7 @@ class Metered:
             journal=rig.journal,
             hubs=None,
             edges=self.edges,
+            sinks=None,
             adapter=rig.adapter,
             settings=None,
             starts={},

@@ -19,6 +19,7 @@ from rhp.node.control.server import ControlServer
 from rhp.node.edges import Edges
 from rhp.node.logring import LogRing, wants
 from rhp.node.settings import HubSettings, NodeSettings, StaticMac
+from rhp.node.sinks import Sinks
 from rhp.node.views import Views
 from rhp.node.vocabulary import FIELDS
 
@@ -66,6 +67,7 @@ class Looked:
             journal=rig.journal,
             hubs=OwnHub(self.settings.hub, INTERFACE),
             edges=Edges(),
+            sinks=Sinks({}, self.settings.state_dir, asyncio.get_running_loop()),
             adapter=rig.adapter,
             settings=self.settings,
             starts={"to-b": "initiate"},

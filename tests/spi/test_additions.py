@@ -1,6 +1,9 @@
 """Algorithms that a crypto provider adds: they join the tables, and nobody's number or name changes its meaning."""
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -8,13 +11,16 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ladder_world import child, config, connection, pubkey_side
 from spi_install import kept_tables
 
+from rhp.config.nodeshare import read_share
 from rhp.crypto import additions, algorithms, keyexchange, signature
 from rhp.crypto.additions import AdditionRefused, AeadCipher, KeyExchangeMethod, PseudoRandom, SignatureScheme
 from rhp.crypto.cipher import IkeCipher
 from rhp.crypto.errors import AuthenticationFailed, CryptoError, KeyExchangeFailed
 from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
 from rhp.crypto.secret import Secret
+from rhp.node.providers import load_algorithms
 from rhp.spi import find
+from rhp.wire.errors import DecodeError
 
 WORDS = "aes256gcmsiv16-prfsha3256-secp256k1"
 
@@ -223,3 +229,31 @@ def test_two_providers_with_one_number():
     # One cipher with another key length is another row of the same table.
     additions.add([cipher(name="cipher128", key_bits=128)])
     assert algorithms.encryption(1500, 128).name == "cipher128"
+
+
+SHARES = """
+import sys
+from pathlib import Path
+
+from rhp.config.apart import apart
+from rhp.config.loading import load
+
+sys.stdout.buffer.write(apart(load(Path(sys.argv[1]))).node)
+"""
+
+
+def test_the_nodes_share_names_algorithms_that_the_node_has_to_load_first(extended, tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", f"{extended}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    file = tmp_path / "rhp.toml"
+    file.write_text(
+        '[node]\ncrypto_providers = ["more-algorithms"]\n[connections.x]\nlocal.id = "a"\nremote.id = "b"\n'
+        'psk = "a shared key for both of them"\nproposals = ["aes256gcmsiv16-prfsha3256-secp256k1"]\n'
+    )
+    # As the process that reads the configuration does it, which leaves nothing here.
+    octets = subprocess.run([sys.executable, "-c", SHARES, str(file)], stdout=subprocess.PIPE, check=True).stdout
+    with pytest.raises(DecodeError):
+        read_share(octets)
+    share = read_share(octets, load_algorithms)
+    assert share.settings.crypto_providers == ("more-algorithms",)
+    (proposal,) = share.engine.connections[0].proposals
+    assert proposal.name == "aes256gcmsiv16-prfsha3256-secp256k1"

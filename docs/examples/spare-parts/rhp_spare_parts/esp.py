@@ -6,7 +6,7 @@ A provider that changes one thing need not do the rest itself: whatever is not s
 import logging
 from typing import cast
 
-from rhp.spi import find
+from rhp.spi.builtin import fast
 from rhp.spi.esp import DataPlane, EspProvider, SaParams, Steering
 
 _log = logging.getLogger("rhp.diary")
@@ -40,7 +40,7 @@ class Provider:
 
     def open(self, lanes: int, steering: Steering, spare: int) -> DataPlane:
         """The fast plane with a diary around it."""
-        return cast(DataPlane, DiaryPlane(find.load(find.ESP, "fast").open(lanes, steering, spare)))
+        return cast(DataPlane, DiaryPlane(fast.PROVIDER.open(lanes, steering, spare)))
 
 
 PROVIDER: EspProvider = Provider()
