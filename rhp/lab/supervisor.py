@@ -7,6 +7,8 @@ wait for whatever the old one has left running: that is harder on the node than 
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rhp.guard import exits
@@ -28,6 +30,8 @@ class Supervisor:
         self.ends: list[int] = []
         self._failure: BaseException | None = None
         self._asked = threading.Event()
+        self._may_start = threading.Event()
+        self._may_start.set()
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"supervisor-{node.namespace.name}")
         self._thread.start()
@@ -47,6 +51,15 @@ class Supervisor:
         """Wait for the next end since there were `before` ends, and return its status."""
         wait_until(lambda: len(self.ends) > before, 30, f"the end of the node in {self.node.namespace.name}")
         return self.ends[before]
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """As long as the `with` lasts a node that has ended is not started again."""
+        self._may_start.clear()
+        try:
+            yield
+        finally:
+            self._may_start.set()
 
     def check(self) -> None:
         """Raise `LabError` when a start has failed."""
@@ -82,13 +95,12 @@ class Supervisor:
 
     def _wait_for_start(self, status: int) -> bool:
         """Wait for the moment of the next start; False when there is none."""
-        if status != exits.DONE:
-            return not self._ending.wait(PAUSE)
-        while not self._asked.wait(0.02):
+        wanted = self._asked if status == exits.DONE else self._may_start
+        while not wanted.wait(0.02):
             if self._ending.is_set():
                 return False
         self._asked.clear()
-        return True
+        return not self._ending.wait(PAUSE)
 
 
 def exists(pid: int) -> bool:

@@ -24,14 +24,10 @@ def books(office):
     """The books of the whole office, a text to a line, by host and subject."""
     pages = {}
     for name, supervisor in office.supervisors.items():
-        host, folder = supervisor.node.namespace, supervisor.node.folder
+        host, folder = office.hosts[name], supervisor.node.folder
         known = supervisor.processes()
         pages[name] = {
-            "links": links(host),
-            "routes": lines(host, "route", "show", "table", "all"),
-            "rules": lines(host, "rule", "show"),
-            "nftables": host.run([find("nft"), "list", "ruleset"]).splitlines(),
-            "names": office.names[name].text().splitlines(),
+            **machine(office, name),
             "files": files(office, name, folder),
             "processes": strangers(host, {*known.values(), *([office.disk.pid] if name == "gate" else [])}),
             **{f"descriptors of the {role}": descriptors(pid) for role, pid in known.items()},
@@ -40,6 +36,18 @@ def books(office):
     for host in (office.net, office.wire):
         pages[host.name.rpartition("-")[2]] = {"links": links(host)}
     return pages
+
+
+def machine(office, name):
+    """What a node may change of its host."""
+    host = office.hosts[name]
+    return {
+        "links": links(host),
+        "routes": lines(host, "route", "show", "table", "all"),
+        "rules": lines(host, "rule", "show"),
+        "nftables": host.run([find("nft"), "list", "ruleset"]).splitlines(),
+        "names": office.names[name].text().splitlines(),
+    }
 
 
 def links(host):

@@ -8,6 +8,7 @@ import os
 import signal
 import time
 
+from books import difference, machine
 from office import CHILD, DESK, ROAD, kill
 
 from rhp.guard import exits
@@ -33,11 +34,11 @@ def deal(fate, rounds):
 
 
 def gate_guard_killed(office, fate):
-    return killed(office.gate, "guard")
+    return killed(office, "gate", "guard", fate)
 
 
 def gate_node_killed(office, fate):
-    return killed(office.gate, "node")
+    return killed(office, "gate", "node", fate)
 
 
 def gate_without_power(office, fate):
@@ -45,27 +46,27 @@ def gate_without_power(office, fate):
 
 
 def gate_guard_told_to_end(office, fate):
-    return ended(office.gate, "guard")
+    return ended(office, "gate", "guard")
 
 
 def gate_node_told_to_end(office, fate):
-    return ended(office.gate, "node")
+    return ended(office, "gate", "node")
 
 
 def peer_guard_killed(office, fate):
-    return killed(some_peer(office, fate), "guard")
+    return killed(office, fate.choice(STRUCK), "guard", fate)
 
 
 def peer_node_killed(office, fate):
-    return killed(some_peer(office, fate), "node")
+    return killed(office, fate.choice(STRUCK), "node", fate)
 
 
 def peer_without_power(office, fate):
-    return power_cut(some_peer(office, fate))
+    return power_cut(office.peers[fate.choice(STRUCK)])
 
 
 def peer_told_to_end(office, fate):
-    return ended(some_peer(office, fate), fate.choice(["guard", "node"]))
+    return ended(office, fate.choice(STRUCK), fate.choice(["guard", "node"]))
 
 
 def all_without_power(office, fate):
@@ -99,7 +100,7 @@ def killed_behind_a_cut_cable(office, fate):
     """No farewell and no answer gets through until the node is back."""
     role = fate.choice(["guard", "node"])
     with office.cut():
-        killed(office.gate, role)
+        killed(office, "gate", role, fate)
     return role
 
 
@@ -119,10 +120,10 @@ def bad_cable(office, fate):
 
 def disk_full(office, fate):
     """The gateway dies and has to start on the full disk, and all tunnels come up on it."""
-    how = fate.choice([power_cut, lambda gate: killed(gate, "node"), lambda gate: killed(gate, "guard")])
+    roles = fate.choice(["guard", "node", "both"])
     office.disk.fill()
     try:
-        what = how(office.gate)
+        what = power_cut(office.gate) if roles == "both" else killed(office, "gate", roles, fate)
         office.wait_up(60)
     finally:
         office.disk.empty()
@@ -170,18 +171,27 @@ SHORT = (
 """One of each kind, for a run of less than a minute."""
 
 
-def some_peer(office, fate):
-    return office.peers[fate.choice(STRUCK)]
+def killed(office, name, role, fate):
+    """kill -9 one of the two processes; returns when the node is started again.
 
-
-def killed(supervisor, role):
-    """kill -9 one of the two processes; returns when the node is started again."""
-    before, pid = supervisor.starts, supervisor.processes()[role]
-    kill(pid)
-    supervisor.wait_started(before)
-    if supervisor.ends[-1] not in (exits.NODE_DIED, -signal.SIGKILL):
-        raise LabError(f"killing the {role} of {supervisor.node.namespace.name} ended in {supervisor.ends[-1]}")
-    return short(supervisor, role)
+    Half of the time the next start comes at once, while the other process is still about its own end. Else that is
+    waited for, and nothing may be left of the node. Without its guard it cannot give back name servers: the next start
+    does.
+    """
+    supervisor = office.supervisors[name]
+    starts, ends, pids = supervisor.starts, len(supervisor.ends), supervisor.processes()
+    if fate.random() < 0.5:
+        kill(pids[role])
+    else:
+        with supervisor.held():
+            kill(pids[role])
+            supervisor.wait_ended(ends)
+            wait_until(lambda: not exists(pids["node"]), 30, f"the end of the node of {name}")
+            nothing_left(office, name, () if role == "node" else ("names",))
+    supervisor.wait_started(starts)
+    if supervisor.ends[ends] != (exits.NODE_DIED if role == "node" else -signal.SIGKILL):
+        raise LabError(f"{name}, whose {role} was killed, ended with status {supervisor.ends[ends]}")
+    return f"{name}, {role}"
 
 
 def power_cut(supervisor, wait=True):
@@ -192,22 +202,26 @@ def power_cut(supervisor, wait=True):
     kill(pids["guard"])
     if wait:
         supervisor.wait_started(before)
-    return short(supervisor, "both")
+    return f"{supervisor.node.namespace.name.rpartition('-')[2]}, both"
 
 
-def ended(supervisor, role):
-    """SIGTERM one of the two processes, wait for an end in order, start the node again."""
+def ended(office, name, role):
+    """SIGTERM one of the two processes, wait for an end in order that leaves nothing, start the node again."""
+    supervisor = office.supervisors[name]
     ends, pids = len(supervisor.ends), supervisor.processes()
     os.kill(pids[role], signal.SIGTERM)
     status = supervisor.wait_ended(ends)
-    if status != exits.DONE:
-        raise LabError(f"{supervisor.node.namespace.name}, told to end, ended with status {status}")
-    left = [what for what, pid in pids.items() if what == "node" and exists(pid)]
-    if left or TAP in supervisor.node.namespace.interfaces():
-        raise LabError(f"{supervisor.node.namespace.name} has ended and left something: {left or TAP}")
+    if status != exits.DONE or exists(pids["node"]):
+        raise LabError(f"{name}, told to end, ended with status {status}; its node is there: {exists(pids['node'])}")
+    nothing_left(office, name)
     supervisor.start()
-    return short(supervisor, role)
+    return f"{name}, {role}"
 
 
-def short(supervisor, role):
-    return f"{supervisor.node.namespace.name.rpartition('-')[2]}, {role}"
+def nothing_left(office, name, without=()):
+    """Raise `LabError` unless a host whose node has ended is as it was before there was one."""
+    before, now = (
+        {name: {**book, **dict.fromkeys(without, ())}} for book in (office.bare[name], machine(office, name))
+    )
+    if found := difference(before, now):
+        raise LabError("\n".join(["the node has ended and has not taken everything back:", *found]))

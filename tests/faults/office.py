@@ -14,6 +14,8 @@ import signal
 from contextlib import contextmanager
 from pathlib import Path
 
+from books import machine
+
 from rhp.lab.errors import LabError, NotReached
 from rhp.lab.faults import Faults
 from rhp.lab.lasting import LastingTransfer
@@ -44,8 +46,11 @@ class Office:
         self.wire, self.net, self.gate_host = lab.namespace("wire"), lab.namespace("net"), hosts["gate"]
         self._lay_cables(list(hosts.values()))
         self.relay = lab.keep(Relay(self.wire, lab.path("relay"), Faults()))
+        self.hosts = hosts
         self.names = {name: lab.keep(NamesFile(host)) for name, host in hosts.items()}
         self.disk = lab.keep(Disk(self.gate_host, lab.path("disk")))
+        self.bare = {name: machine(self, name) for name in hosts}
+        """What is on each host before there is a node: what has to be there again when it has ended."""
         program = self.disk.program(lab.path("rhp-on-disk"))
         self.gate = supervise(lab, self.gate_host, gate(self.disk), program)
         self.peers = {}

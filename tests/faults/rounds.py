@@ -24,7 +24,7 @@ UP_SECONDS = 60.0
 """From the end of a fault. A first message that is lost costs half a second, then one, two and four."""
 FLOW_SECONDS = 60.0
 BOOKS_SECONDS = 20.0
-FLOW_OCTETS = 1 << 17
+FLOW_OCTETS = 1 << 16
 GROWN_KB = 4 * 1024
 """What a process may have grown by since it was first looked at: caches fill, allocators keep."""
 
