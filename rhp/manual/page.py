@@ -9,7 +9,9 @@ from rhp.manual.texts import TEXTS
 
 BEGIN = "<!-- keys of [{}]: made by `make docs` from rhp/config/model.py and rhp/manual/texts.py -->"
 END = "<!-- end of keys -->"
-_PLACE = re.compile(rf"{re.escape(BEGIN).replace(re.escape('{}'), '([A-Za-z.]+)')}\n.*?{re.escape(END)}", re.DOTALL)
+_NAME = r"([A-Za-z.]+(?:\[\])?)"
+_BEGINNING = re.escape(BEGIN).replace(re.escape("{}"), _NAME)
+_PLACE = re.compile(rf"{_BEGINNING}\n.*?{re.escape(END)}", re.DOTALL)
 
 
 def filled(page: str) -> str:

@@ -48,8 +48,14 @@ def rows(section: str) -> list[Row]:
 
 
 def table_of(section: str) -> type[model.Table]:
-    """The model of a section, whose names are written NAME."""
-    return model.TABLES[tuple("*" if part == "NAME" else part for part in section.split("."))]
+    """The model of a section, whose names are written NAME; one of many without a name ends in []."""
+    parts = section.replace("[]", ".NAME").split(".")
+    return model.TABLES[tuple("*" if part == "NAME" else part for part in parts)]
+
+
+def heading(section: str) -> str:
+    """How the file writes it: [node], [[hooks]]."""
+    return f"[[{section.removesuffix('[]')}]]" if section.endswith("[]") else f"[{section}]"
 
 
 def _fields(section: str, table: type[model.Table]) -> Iterator[tuple[str, tuple[type[model.Table], str]]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rhp.manual import roff
-from rhp.manual.reference import Row, rows, table_of
+from rhp.manual.reference import Row, heading, rows, table_of
 from rhp.manual.texts import TEXTS
 
 _EXAMPLE = """\
@@ -34,7 +34,7 @@ def page() -> str:
     )
     lines += roff.chapter("Keys")
     for section in TEXTS:
-        lines += roff.part(f"[{section}]")
+        lines += roff.part(heading(section))
         lines += roff.paragraph(str(table_of(section).__doc__).partition("\n")[0])
         for row in rows(section):
             lines += roff.definition(", ".join(row.keys), _meaning(row))

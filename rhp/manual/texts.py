@@ -45,6 +45,12 @@ TEXTS: dict[str, dict[str, str]] = {
             "extensions of the protocol to load, by the names that their packages give them; see "
             "[extensions.md](extensions.md)"
         ),
+        "esp_provider": (
+            'what carries the packets; `"reference"` is the slow one in plain Python, for comparisons. This and the '
+            "next two: see [providers.md](providers.md)"
+        ),
+        "crypto_providers": "packages whose algorithms proposals may name",
+        "event_sinks": 'what is told of every event; `"jsonl"` writes `events.jsonl` into `state_dir`',
         "log_level": "`debug`, `info`, `warning` or `error`",
         "log_levels": (
             'levels of parts of the node that differ, such as `{ike = "debug", link = "warning"}`; '
@@ -95,6 +101,31 @@ TEXTS: dict[str, dict[str, str]] = {
         ),
         "static": '`[{mac = "02:..", connection = "office-b"}]`: a station that nobody else can claim',
     },
+    "firewall": {
+        "forward": (
+            "switch IP forwarding on, of IPv4 and of IPv6; what was on before stays on. Linux then takes no IPv6 "
+            "default route from routers' advertisements any more, unless the sysctl `accept_ra` of that link is 2"
+        ),
+        "masquerade": (
+            "networks whose packets leave with this machine's address where they leave by another interface than "
+            "ours: usually those of the pools"
+        ),
+        "isolate": (
+            "what comes in by one of our interfaces or bridges leaves by none of them: no routing between hubs. Peers "
+            "of one hub are kept apart by `isolate` of the hub, a connection or a realm"
+        ),
+    },
+    "hooks[]": {
+        "on": (
+            "what it is for: `node-up` (the node serves), `node-down` (it begins to end), `tunnel-up` (the first child "
+            "of an IKE SA is installed), `tunnel-down` (that IKE SA has ended), `path-changed`, `addresses-assigned` "
+            "(to us), `address-leased`, `lease-ended`"
+        ),
+        "command": "the program's absolute path, then its arguments; no shell reads them",
+        "timeout": "seconds; then it is killed with all that it started",
+        "privileged": "run as root; then nobody else may be able to write the program's file",
+        "user": "whom it runs as",
+    },
     "hubs.NAME": {
         "interface": '`interface.name = "rhp1"`, `interface.bridge = "br-sales"`, ..',
     },
@@ -125,7 +156,13 @@ TEXTS: dict[str, dict[str, str]] = {
         "local.certs, local.key": "PEM; the node's certificate first",
         "local.rsa_pss": "an RSA key signs with PSS where the peer knows RFC 7427; some clients read PKCS#1 v1.5 only",
         "remote.id": 'whom we expect: exact, `"*@example.org"`, `"*.example.org"`, a network of addresses or `"%any"`',
-        "remote.cas": "PEM of the authorities that may vouch for the peer",
+        "remote.cas": (
+            "PEM of the authorities that may vouch for the peer, and their revocation lists (CRLs), if any: a list "
+            "counts for what its issuer has signed, and one that has run out refuses all of it"
+        ),
+        "remote.certificate_store": (
+            "where the authorities are, if not in the files of `remote.cas`; see [providers.md](providers.md)"
+        ),
         "proposals": (
             "for the IKE SA, as in swanctl: `aes128gcm16-prfsha256-x25519-ke1_mlkem768`. `ke1_` to `ke7_` "
             "are additional key exchanges (RFC 9370), such as ML-KEM against quantum computers; with "
