@@ -9,20 +9,27 @@ from __future__ import annotations
 
 import fcntl
 import struct
+from collections.abc import Collection
 
 from rhp.guard.channel import close_all
 from rhp.guard.manager import Manager
 from rhp.guard.taps import VNET_HDR, OpenedTap, add_queue, set_offloads
 
+_PREFIX = "tap-"
 _TUNGETIFF = 0x800454D2
 _IFREQ = struct.Struct("=16sH22x")
 
 
 class KeptTaps:
-    """The queues that a manager has, by the name of their interface."""
+    """The queues that a manager has, by the name of their interface; of others than `interfaces` it is to let go."""
 
-    def __init__(self, manager: Manager) -> None:
+    def __init__(self, manager: Manager, interfaces: Collection[str]) -> None:
         self._manager = manager
+        wanted = set(map(_label, interfaces))
+        for label in manager.names():
+            if label.startswith(_PREFIX) and label not in wanted:
+                close_all(manager.take(label))
+                manager.forget(label)
 
     @property
     def there(self) -> bool:
@@ -64,7 +71,7 @@ class KeptTaps:
 
 
 def _label(name: str) -> str:
-    return f"tap-{name}"
+    return f"{_PREFIX}{name}"
 
 
 def _facts(fd: int) -> tuple[str, int] | None:

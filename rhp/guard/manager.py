@@ -66,6 +66,10 @@ class Manager:
         """The descriptors that were kept, or given at the start, under that name; they are the caller's from now on."""
         return self._kept.pop(name, ())
 
+    def names(self) -> tuple[str, ...]:
+        """Under which names there are descriptors that nobody has taken yet."""
+        return tuple(self._kept)
+
     def sockets(self) -> tuple[int, ...]:
         """All that was given at the start and is none of a TAP; they are the caller's from now on."""
         names = [name for name in self._kept if not name.startswith("tap-")]

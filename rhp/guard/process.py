@@ -85,7 +85,8 @@ def _run(child: Child, shares: Shares, manager: Manager) -> int:
     try:
         given = GivenSockets(manager.sockets())
         read = partial(read_again, Path(brief.file))
-        guard = LocalGuard(brief.policy, read, shares, kept=KeptTaps(manager), given=given)
+        kept = KeptTaps(manager, brief.policy.interfaces)
+        guard = LocalGuard(brief.policy, read, shares, kept=kept, given=given)
     except SecretsError as error:
         raise StartError("; ".join(error.problems)) from None
     _check_capabilities(brief)

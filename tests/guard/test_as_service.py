@@ -69,7 +69,8 @@ class Manager:
             name = next((line.removeprefix("FDNAME=") for line in said if line.startswith("FDNAME=")), "")
             if "FDSTOREREMOVE=1" in said:
                 self.drop(name)
-            self.kept.setdefault(name, []).extend(fds)
+            if fds:
+                self.kept.setdefault(name, []).extend(fds)
             self.lines += said
 
     def drop(self, name):
@@ -104,7 +105,7 @@ class World:
         given = {"NOTIFY_SOCKET": str(self.manager.path), **(environment or {})}
         if kept:
             given |= {"LISTEN_FDS": str(len(kept)), "LISTEN_FDNAMES": ":".join(name for name, _ in kept)}
-        moves = " ".join(f"{place}<&{fd}" for place, (_, fd) in enumerate(kept, 3))
+        moves = " ".join(f"{place}<&{fd} {fd}<&-" for place, (_, fd) in enumerate(kept, 3))
         # The shell becomes the program, so the process that the manager began is the one that is meant.
         script = f'export LISTEN_PID=$$; exec "$@" {moves}'
         command = ["bash", "-c", script, "rhp", *wrapped, *rhp_command("up", "-c", str(self.file))]
@@ -195,6 +196,17 @@ def test_another_number_of_lanes_has_as_many_queues(world):
         world.end()
         world.write()
     assert len(seen) == 1
+
+
+def test_an_interface_that_is_not_in_the_configuration_any_more_goes(world):
+    world.start()
+    world.end()
+    world.file.write_text(world.file.read_text().replace(f'"{TAP}"', '"rhpt1"'))
+    world.start()
+    names = [name for _, name in socket.if_nameindex()]
+    assert "rhpt1" in names
+    wait_until(lambda: world.manager.hear() and "tap-rhpt0" not in world.manager.kept, "the manager letting go")
+    assert TAP not in [name for _, name in socket.if_nameindex()]
 
 
 def test_an_interface_that_somebody_took_away_is_made_anew(world):
