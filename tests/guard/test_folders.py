@@ -27,8 +27,9 @@ def place(tmp_path):
 
 def brief(place, *, assigned=False):
     policy = GuardPolicy(assigned=assigned, state_dir=str(place / "state-guard"))
-    folders = str(place / "run"), str(place / "state")
-    return Brief("/etc/rhp/rhp.toml", policy, Identities(), *folders, "info", (), "text", 500)
+    return Brief(
+        "/etc/rhp/rhp.toml", policy, Identities(), str(place / "run"), str(place / "state"), "info", (), "text", 500
+    )
 
 
 def whose(path):

@@ -20,7 +20,7 @@ from rhp.lab.transfer import Transfer
 
 pytestmark = pytest.mark.netns
 
-RELOADS = 20
+RELOADS = 8
 OTHER = "other"
 BEHIND = ("10.90.1.0/24", "10.90.2.0/24")
 
@@ -80,7 +80,7 @@ def names(node):
     return [one["name"] for one in node.status()["connections"]]
 
 
-def test_a_transfer_outlives_twenty_reloads(nodes):
+def test_a_transfer_outlives_many_reloads(nodes):
     a, b = nodes.a, nodes.b
     plain, more = {}, {}
     for number, node in ((1, a), (2, b)):
@@ -223,3 +223,31 @@ def write(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text + "\n")
     file.chmod(0o600)
+
+
+def test_a_hub_and_a_realm_come_and_go_beside_a_transfer(nodes):
+    """The guard makes and loses an interface that it knew nothing of when it gave up being root."""
+    a, b = nodes.a, nodes.b
+    blue = {"blue": {"interface": {"addresses": ["10.91.1.1/24"]}}}
+    (caller,) = further(1).values()
+    (role,) = further(2).values()
+    role = {**{key: value for key, value in role.items() if key != "remote"}, "match": ["c.example.org"]}
+    role.pop("remote_addrs", None)
+    before = pairs(a)
+    with flowing(nodes) as transfers:
+        b.write({**configuration(2, PairOptions()), "realms": {"role": role}})
+        assert b.reload()["added"] == ["role"]
+        a.write({**configuration(1, PairOptions(), {OTHER: {**caller, "hub": "blue"}}), "hubs": blue})
+        told = a.reload()
+        assert (told["added"], told["settings"], told["refused"]) == ([OTHER], ["hubs.blue"], [])
+        a.wait_established(OTHER)
+        assert "10.91.1.1/24" in a.namespace.run(["ip", "-4", "address", "show", "dev", "blue"])
+        wait_until(lambda: BEHIND[1] in a.namespace.run(["ip", "-4", "route", "show", "dev", "blue"]), 5, "its route")
+        a.write(configuration(1, PairOptions()))
+        told = a.reload()
+        assert (told["removed"], told["settings"]) == ([OTHER], ["hubs.blue"])
+        wait_until(lambda: "blue" not in a.namespace.run(["ip", "-br", "link"]), 10, "the end of the interface")
+        b.write(configuration(2, PairOptions()))
+        assert b.reload()["removed"] == ["role"]
+    assert transfers and all(transfers)
+    assert pairs(a) == before

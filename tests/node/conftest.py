@@ -114,11 +114,11 @@ class FakePlane:
     def set_hub(self, **values):
         self.hubs[values["hub"]] = self.hub = values
 
-    def add_neighbour(self, ip, mac, port):
+    def add_neighbour(self, ip, mac, port, hub=0):
         assert port in self.ports
         self.neighbours[ip] = (mac, port)
 
-    def remove_neighbour(self, ip):
+    def remove_neighbour(self, ip, hub=0):
         del self.neighbours[ip]
 
     def macs(self, hub=0):

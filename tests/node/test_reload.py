@@ -112,7 +112,8 @@ def written(tmp_path, ports):
         connections = {}
         for name in names:
             one = psk(f"{which}-{name}.example", f"{other}-{name}.example", SECRET, **where, start=start)
-            connections[name] = {**one, **(tables or {}).get(name, {})}
+            own = {**one, **(tables or {}).get(name, {})}
+            connections[name] = {key: value for key, value in own.items() if value is not None}
         own = {"port": port, "natt_port": natt, "lanes": 1, "run_dir": which, "state_dir": f"{which}/state"}
         table = {"node": {**own, **(node or {})}, "interface": {"name": f"no-such-{which}"}, "connections": connections}
         (tmp_path / which).mkdir(exist_ok=True)
@@ -211,6 +212,157 @@ def test_start_says_who_begins_from_now_on(written):
             written("a", "one")
             assert (await a.reload("test"))["changed"][0]["keys"] == ["start"]
             await until(lambda: up(a, "one") and up(b, "one"))
+
+    asyncio.run(story())
+
+
+BLUE = {"hubs": {"blue": {"mac_ageing": 300}}}
+
+
+def hubs(node):
+    return [(hub.name, hub.settings.interface.name, node._children.ports().get(hub.name, 0)) for hub in node._hubs]
+
+
+def test_a_hub_comes_with_its_connection_and_goes_with_it(written):
+    async def story():
+        async with pair(written, "stays") as (a, guard, b):
+            before = spis(a, "stays")
+            written("b", "stays", "comes")
+            await b.reload("test")
+            interface = {"name": "no-such-blue", "addresses": ["10.55.0.1/24"]}
+            written("a", "stays", "comes", tables={"comes": {"hub": "blue"}}, hubs={"blue": {"interface": interface}})
+            told = await a.reload("test")
+            assert (told["added"], told["settings"], told["refused"]) == (["comes"], ["hubs.blue"], [])
+            await until(partial(both_up, a, b, "stays", "comes"))
+            assert hubs(a) == [("", "no-such-a", 1), ("blue", "no-such-blue", 1)]
+            assert str(a._config.stations["blue"].ip4) == "10.55.0.1"
+            assert [one.name for one in guard.asked if isinstance(one, OpenTap)] == ["no-such-a", "no-such-blue"]
+            # Out of its hub into the node's own: the tunnel begins anew there, and then the hub goes.
+            written("a", "stays", "comes")
+            told = await a.reload("test")
+            assert told["settings"] == ["hubs.blue"]
+            assert told["changed"] == [{"name": "comes", "keys": ["hub"], "effect": "anew"}]
+            await until(lambda: hubs(a) == [("", "no-such-a", 2)])
+            assert spis(a, "stays") == before
+            assert not a._rooms.leaving
+
+    asyncio.run(story())
+
+
+def test_a_hub_whose_tunnel_does_not_end_is_waited_for(written, monkeypatch):
+    monkeypatch.setattr("rhp.node.rooms.PATIENCE", 0.2)
+
+    async def story():
+        async with pair(written, "stays") as (a, _, _):
+            written("a", "stays", **BLUE)
+            assert (await a.reload("test"))["applied"]
+            ports = a._children.ports
+            a._children.ports = lambda: {"blue": 1}
+            written("a", "stays")
+            assert (await a.reload("test"))["settings"] == ["hubs.blue"]
+            assert hubs(a)[1:] == [("blue", "blue", 1)]
+            written("a", "stays", "more", **BLUE)
+            with pytest.raises(CommandRefused, match="the hub blue of before still has tunnels"):
+                await a.reload("test")
+            assert [one.name for one in a._config.connections] == ["stays"]
+            a._children.ports = ports
+            await until(lambda: not a._rooms.leaving)
+            assert (await a.reload("test"))["applied"]
+            assert hubs(a)[1:] == [("blue", "blue", 0)]
+
+    asyncio.run(story())
+
+
+def test_a_hub_that_cannot_be_made_is_told_and_tried_again(written):
+    async def story():
+        async with pair(written, "one") as (a, guard, _):
+            before = spis(a, "one")
+            written("a", "one", **BLUE)
+            guard.answers[OpenTap] = Refused("the interface blue exists already")
+            told = await a.reload("test")
+            assert told["applied"] and told["refused"] == ["the interface blue exists already"]
+            guard.answers.clear()
+            assert (await a.reload("test"))["refused"] == []
+            assert hubs(a) == [("", "no-such-a", 1), ("blue", "blue", 0)]
+            written(
+                "a",
+                "one",
+                hubs={"blue": {"mac_ageing": 300, "isolate": True, "interface": {"addresses": ["10.5.0.1/24"]}}},
+            )
+            told = await a.reload("test")
+            assert told["settings"] == ["hubs.blue.isolate", "hubs.blue.interface.addresses"]
+            written("a", "one", hubs={"blue": {"interface": {"name": "green"}}})
+            assert (await a.reload("test"))["restart"] == ["hubs.blue.interface.name"]
+            assert spis(a, "one") == before
+
+    asyncio.run(story())
+
+
+def realm(name, *match, **more):
+    """A realm of node b that takes node a's connections."""
+    return {name: {"match": list(match), "psk": SECRET, "local": {"id": "gate.example"}, **more}}
+
+
+def called(*names, **more):
+    """Node a's connections, by which it calls the gateway's realms."""
+    return {name: {"remote": {"id": "gate.example"}, **more} for name in names}
+
+
+def test_realms_come_change_and_go_and_the_peers_of_the_others_stay(written):
+    async def story():
+        one, two = realm("one", "a-ann.example", "a-cid.example"), realm("two", "a-bob.example")
+        names = ("ann", "bob", "cid")
+        calling = written("a", *names, tables=called(*names))
+        async with serving(written("b", realms={**one, **two})) as (b, _), serving(calling) as (a, _):
+            await until(lambda: up(a, *names))
+            before = {name: spis(a, name) for name in names}
+            # A setting of one realm, and a third realm that nobody is in.
+            one = realm("one", "a-ann.example", "a-cid.example", dpd_delay=7)
+            written("b", realms={**one, **two, **realm("three", "*@nobody.example")})
+            told = await b.reload("test")
+            assert told["changed"] == [{"name": "one", "keys": ["dpd_delay"], "effect": "swap"}]
+            assert told["added"] == ["three"]
+            assert {name: spis(a, name) for name in names} == before
+            # Cid is of another realm now, and comes there by himself; Ann and Bob do not notice.
+            one, two = realm("one", "a-ann.example"), realm("two", "a-bob.example", "a-cid.example")
+            written("b", realms={**one, **two})
+            told = await b.reload("test")
+            assert [(one["name"], one["keys"]) for one in told["changed"]] == [
+                ("one", ["dpd_delay", "match"]),
+                ("two", ["match"]),
+            ]
+            await until(lambda: up(a, *names) and spis(a, "cid") != before["cid"])
+            assert {name: spis(a, name) for name in ("ann", "bob")} == {name: before[name] for name in ("ann", "bob")}
+            assert sorted(sa.connection for sa in b._engine.status()) == ["one", "two", "two"]
+            # A realm goes, and its peer with it.
+            written("b", realms=two)
+            assert (await b.reload("test"))["removed"] == ["one"]
+            await until(lambda: [sa.connection for sa in b._engine.status()] == ["two", "two"])
+            assert spis(a, "bob") == before["bob"]
+
+    asyncio.run(story())
+
+
+def test_another_key_of_one_peer_of_a_realm_is_proved_by_that_peer_alone(written, tmp_path):
+    for name in ("ann", "bob"):
+        (tmp_path / name).write_text(f"the first key of {name}\n")
+        (tmp_path / name).chmod(0o600)
+
+    async def story():
+        files = {f"a-{name}.example": name for name in ("ann", "bob")}
+        staff = {"staff": {"match": ["*.example"], "psk_files": files, "local": {"id": "gate.example"}}}
+        tables = {name: {"psk": None, "psk_file": name, "remote": {"id": "gate.example"}} for name in ("ann", "bob")}
+        calling = written("a", "ann", "bob", tables=tables)
+        async with serving(written("b", realms=staff)) as (b, _), serving(calling) as (a, _):
+            await until(lambda: up(a, "ann", "bob"))
+            before = {name: spis(a, name) for name in ("ann", "bob")}
+            (tmp_path / "ann").write_text("the second key of ann\n")
+            told = await a.reload("test")
+            assert told["changed"] == [{"name": "ann", "keys": ["keys"], "effect": "renew"}]
+            told = await b.reload("test")
+            assert told["changed"] == [{"name": "staff", "keys": ["keys"], "effect": "renew"}]
+            await until(lambda: up(a, "ann", "bob") and spis(a, "ann") != before["ann"])
+            assert spis(a, "bob") == before["bob"]
 
     asyncio.run(story())
 

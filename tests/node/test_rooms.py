@@ -10,16 +10,16 @@ from rhp.crypto.proposal import default_esp_proposals
 from rhp.guard.policy import PskSecret
 from rhp.guard.protocol import AddRoute, ConfigureLink, Refused, RemoveAddress, RemoveRoute
 from rhp.ike.config import ChildConfig, EngineConfig
-from rhp.node.changes import difference
+from rhp.node.changes import Able, difference
+from rhp.node.hubs import Hubs
 from rhp.node.rooms import Rooms
 from rhp.node.settings import HubSettings, InterfaceSettings, NodeSettings
-from rhp.node.tap import Tap
+from rhp.realm.policy import PortPolicy
 from rhp.wire.iana import TsType
 from rhp.wire.ts import TrafficSelector
 
 KEY = b"0123456789abcdef"
 FIRST, SECOND = ip_interface("10.77.0.1/24"), ip_interface("10.78.0.1/24")
-MAC = bytes.fromhex("02f00ba40001")
 
 
 class Furnished:
@@ -28,30 +28,42 @@ class Furnished:
     def __init__(self, rig, settings, connections):
         self.rig = rig
         self.settings, self.engine = settings, EngineConfig(connections)
-        tap = Tap(rig.guard, rig.plane, rig.journal, settings.interface, 1422, MAC, lambda: None)
+        hubs = Hubs(
+            rig.guard,
+            rig.plane,
+            rig.journal,
+            rig.queue,
+            rig.children,
+            settings,
+            connections,
+            lambda: rig.ours,
+            lambda lineage: [],
+        )
+        hubs.own.tunnels = rig.tunnels
         for address in settings.interface.addresses:
             rig.plane.ports[0] = {}
-            rig.plane.add_neighbour(str(address.ip), MAC, 0)
+            rig.plane.add_neighbour(str(address.ip), hubs.own.mac, 0)
         self.names, self.expected = {one.name for one in connections}, {}
         self.rooms = Rooms(
             rig.engine,
             rig.adapter.command,
             rig.keeper,
             rig.children,
-            tap,
-            rig.tunnels,
+            hubs,
             rig.queue,
+            rig.journal,
             self.names,
             self.expected,
+            lambda config: config,
+            lambda interfaces: None,
         )
 
-    async def follow(self, settings=None, connections=None, mtu=1422):
+    async def follow(self, settings=None, connections=None):
         new = settings or self.settings
         engine = replace(self.engine, connections=self.engine.connections if connections is None else connections)
-        changes = difference((self.settings, self.engine), (new, engine), (), raw_esp=False)
-        answers = self.rooms.follow(self.settings, new, engine, changes, mtu)
+        changes = difference((self.settings, self.engine), (new, engine), {}, Able(raw_esp=False, assigned=False))
         self.settings, self.engine = new, engine
-        return [one for one in await asyncio.gather(*answers) if one]
+        return await self.rooms.follow(new, engine, changes)
 
 
 @pytest.fixture
@@ -67,7 +79,7 @@ def furnished(make_rig, make_connection, make_wire):
         return ChildConfig("net", "tunnel", (local,), (remote,), default_esp_proposals())
 
     def make():
-        settings = NodeSettings(interface=InterfaceSettings(addresses=(FIRST,)))
+        settings = NodeSettings(interface=InterfaceSettings(addresses=(FIRST,), mtu=1422))
         one = make_connection("up", "a.example", "b.example", "192.0.2.2", children=(child(ours, theirs),))
         other = make_connection("down", "b.example", "a.example", children=(child(theirs, ours),))
         a = make_rig(
@@ -124,6 +136,17 @@ def test_the_hub_behaves_otherwise(furnished):
     story(furnished, tell)
 
 
+def test_what_holds_for_the_packets_of_a_peer_holds_at_once(furnished):
+    async def tell(node, b, wire):
+        (one,) = node.engine.connections
+        await node.follow(connections=(replace(one, policy=PortPolicy(mss_clamp=1111, path_mtu=1300)),))
+        (port,) = (one for number, one in node.rig.plane.ports.items() if number)
+        assert port["mss"] == 1111 and port["limit"] < 1300
+        assert node.rig.named("IkeClosed") == []
+
+    story(furnished, tell)
+
+
 def test_addresses_are_taken_back_first_and_routes_follow(furnished):
     async def tell(node, b, wire):
         interface = replace(node.settings.interface, addresses=(SECOND,))
@@ -153,7 +176,7 @@ def test_the_mtu_follows_the_file_and_then_the_tunnels_again(furnished):
     async def tell(node, b, wire):
         narrow = replace(node.settings.interface, mtu=1300)
         plain = node.settings
-        await node.follow(replace(plain, interface=narrow), mtu=1300)
+        await node.follow(replace(plain, interface=narrow))
         await node.follow(plain)
         await node.rig.queue.drained()
         first, *_, last = [one.mtu for one in asked(node.rig, ConfigureLink)]
