@@ -133,6 +133,10 @@ class Sinks:
         """ "sink-NAME-taken", "-dropped" and "-failed" of each."""
         return {f"sink-{one.name}-{what}": number for one in self._sinks for what, number in one.counters.items()}
 
+    def dropped(self) -> dict[str, int]:
+        """How many events found a sink's queue full, by its name."""
+        return {one.name: one.counters["dropped"] for one in self._sinks}
+
     async def close(self) -> None:
         """Let them take what waits and close; whoever needs longer than `CLOSE_SECONDS` is left behind."""
         for one in self._sinks:

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import socket
 from collections import Counter
+from types import SimpleNamespace
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -65,7 +66,7 @@ class Metered:
             journal=rig.journal,
             hubs=None,
             edges=self.edges,
-            sinks=None,
+            sinks=SimpleNamespace(dropped=lambda: {"jsonl": 3}),
             adapter=rig.adapter,
             settings=None,
             starts={},

@@ -82,6 +82,7 @@ def test_a_handshake_moves_the_numbers_of_both_ends(pair, run, make_connection):
             assert numbers("rhp_node_events_total", event="ike-established") == 1
             assert "example" not in numbers.text
         assert mine("rhp_drops_total", reason="esp-bad-icv") == 3
+        assert mine("rhp_events_lost_total", stream="sink-jsonl") == 3
         (sa,) = a.engine.status()
         a.adapter.command(lambda now: a.engine.rekey_ike(sa.ike_id, now))
         await wire.settle(lambda: a.named("IkeRekeyed"))

@@ -148,11 +148,12 @@ def test_what_one_does_to_an_event_the_others_do_not_see(tmp_path):
         seen = []
         made.beside(seen.append)({"event": "one"})
         await made.close()
-        return seen, made.counters()
+        return seen, made.counters(), made.dropped()
 
-    seen, counters = asyncio.run(live())
+    seen, counters, dropped = asyncio.run(live())
     assert seen == recorders["other"].taken == [{"event": "one"}]
     assert counters["sink-other-taken"] == 1
+    assert dropped == {"vandal": 0, "other": 0}
 
 
 def test_the_node_is_told_in_its_own_thread_of_one_that_was_let_go(tmp_path):

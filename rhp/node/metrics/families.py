@@ -185,7 +185,7 @@ _LISTED = (
         "counter",
         "events",
         "Events that were not told because nobody took them in time: control, to a follower of rhp events; "
-        "dataplane, from a lane to the engine.",
+        "dataplane, from a lane to the engine; sink-NAME, to an event sink.",
         ("stream",),
     ),
     Family("rhp_log_lines_suppressed_total", "counter", "lines", "Lines that were left out, for peers caused them."),

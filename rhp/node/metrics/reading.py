@@ -104,7 +104,7 @@ def read(sources: MetricSources) -> Reading:
     rooms = sources.rooms()
     # First, because it forgets what belongs to connections that have gone.
     _sas(sources, rooms, reading)
-    for look in (_plane, _lanes, _pools, _ike):
+    for look in (_plane, _lanes, _sinks, _pools, _ike):
         look(rooms, reading)
     for ask in (_node, _counted, _guard, _losses):
         ask(sources, reading)
@@ -182,6 +182,11 @@ def _lanes(rooms: Sources, reading: Reading) -> None:
         drops = sum(count for name, count in counters.items() if name.startswith(_DROP))
         reading.put("rhp_lane_drops_total", drops, lane)
         reading.put("rhp_lane_wakeups_total", counters["wakeups"], lane)
+
+
+def _sinks(rooms: Sources, reading: Reading) -> None:
+    for name, dropped in rooms.sinks.dropped().items():
+        reading.put("rhp_events_lost_total", dropped, f"sink-{name}")
 
 
 def _pools(rooms: Sources, reading: Reading) -> None:
