@@ -53,6 +53,7 @@ MEANS: Mapping[str, Means] = {
     "ppk_required": Means.RENEW,
     "local.certs": Means.RENEW,
     "remote.cas": Means.RENEW,
+    "remote.certificate_store": Means.RENEW,
     "local.id": Means.ANEW,
     "local.auth": Means.ANEW,
     "remote.id": Means.ANEW,
@@ -133,6 +134,10 @@ def _keys(old: ConnectionConfig, new: ConnectionConfig) -> Iterator[str]:
         "remote.auth": (old.remote.method, new.remote.method),
         "remote.id": (old.remote.pattern, new.remote.pattern),
         "remote.cas": (old.remote.cas, new.remote.cas),
+        "remote.certificate_store": (
+            (old.remote.intermediates, old.remote.crls),
+            (new.remote.intermediates, new.remote.crls),
+        ),
         "hub": (old.policy.hub, new.policy.hub),
         "isolate": (old.policy.isolate, new.policy.isolate),
         "mss_clamp": (old.policy.mss_clamp, new.policy.mss_clamp),

@@ -11,7 +11,8 @@ from rhp.config.apart import apart
 from rhp.config.describe import describe
 from rhp.config.errors import ConfigError
 from rhp.config.loading import load
-from rhp.config.nodeshare import read_share
+from rhp.config.nodeshare import complete
+from rhp.ike.config import EngineConfig
 from rhp.pki.ca import create_ca
 from rhp.spi import find
 
@@ -113,7 +114,7 @@ def test_a_store_of_a_realm(written, folder, now, stores):
     text = realm + 'match = ["*.example.org"]\nremote.certificate_store = "safe"\n'
     loaded = load(written(text), now)
     assert (store.question.connection, store.question.cas) == ("staff", ())
-    remote = read_share(apart(loaded).node).engine.connections[0].remote
+    remote = complete(apart(loaded).node, EngineConfig()).engine.connections[0].remote
     assert (remote.cas, remote.intermediates) == ((der,), (der,))
 
 

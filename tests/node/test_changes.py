@@ -282,7 +282,7 @@ def test_the_page_says_of_every_key_what_becomes_of_the_tunnel():
 
 
 def test_every_key_of_the_model_is_compared():
-    inner = {"local": ("id", "auth", "certs", "key", "rsa_pss"), "remote": ("id", "auth", "cas")}
+    inner = {"local": ("id", "auth", "certs", "key", "rsa_pss"), "remote": ("id", "auth", "cas", "certificate_store")}
     both = {*Connection.model_fields, *Realm.model_fields}
     keys = {key for key in both if key not in (*inner, "children")}
     keys |= {f"{place}.{key}" for place, names in inner.items() for key in names}
