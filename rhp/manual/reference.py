@@ -47,10 +47,15 @@ def rows(section: str) -> list[Row]:
     return found
 
 
-def table_of(section: str) -> type[model.Table]:
-    """The model of a section, whose names are written NAME; one of many without a name ends in []."""
+def place(section: str) -> tuple[str, ...]:
+    """Where the model has a section, whose names are written NAME; one of many without a name ends in []."""
     parts = section.replace("[]", ".NAME").split(".")
-    return model.TABLES[tuple("*" if part == "NAME" else part for part in parts)]
+    return tuple("*" if part == "NAME" else part for part in parts)
+
+
+def table_of(section: str) -> type[model.Table]:
+    """The model of a section."""
+    return model.TABLES[place(section)]
 
 
 def heading(section: str) -> str:

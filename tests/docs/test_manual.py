@@ -47,14 +47,14 @@ def test_every_command_has_its_place_in_rhp_1():
 def test_every_key_has_its_place_in_rhp_toml_5():
     text = shown(MAN[1])
     for section in texts.TEXTS:
-        assert f"[{section}]" in text
+        assert reference.heading(section) in text
         for row in reference.rows(section):
             assert ", ".join(row.keys) in text
     assert "(time; default 14400, a tenth of it)" in " ".join(text.split())
 
 
 def test_every_table_of_the_model_is_explained():
-    told = {tuple("*" if part == "NAME" else part for part in section.split(".")) for section in texts.TEXTS}
+    told = {reference.place(section) for section in texts.TEXTS}
     # Keys inside another table stand there with a dot, and a realm is explained as far as it is no connection.
     inside = {table for table in TABLES if table[-1:] in (("local",), ("remote",), ("interface",)) and len(table) > 1}
     same = {("realms", "*", "children", "*"), ("hub", "static", "*"), ("hubs", "*", "static", "*")}
