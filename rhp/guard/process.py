@@ -18,7 +18,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rhp.guard import exits, folders, nftables
+from rhp.crypto.algorithms import prfs
+from rhp.guard import exits, folders, nftables, shape
 from rhp.guard.brief import Brief, Mistaken, Outcome, Shares, write_revision
 from rhp.guard.child import Child
 from rhp.guard.given import GivenSockets
@@ -125,6 +126,9 @@ def _add_algorithms(names: tuple[str, ...]) -> None:
         added.add_algorithms(names)
     except find.ProviderError as error:
         raise StartError(str(error)) from error
+    # What the node may have signed and proven is as long as the functions make it.
+    for prf in prfs():
+        shape.add_prf(prf.id, prf.output_bytes)
 
 
 @contextmanager

@@ -29,7 +29,10 @@ _LAST_AUTH = 17
 PRF_OCTETS: dict[int, int] = {2: 20, 5: 32, 6: 48, 7: 64}
 """The output of each pseudo-random function by its number (RFC 7296 section 3.3.2, RFC 4868)."""
 
-_SIZES = tuple(PRF_OCTETS.values())
+
+def add_prf(number: int, octets: int) -> None:
+    """Know one more, which a crypto provider has."""
+    PRF_OCTETS[number] = octets
 
 
 def fault(octets: bytes, prf_id: int | None = None) -> str | None:
@@ -50,7 +53,7 @@ def fault(octets: bytes, prf_id: int | None = None) -> str | None:
     wrong = _payload_fault(octets, length, first)
     if wrong is not None:
         return wrong
-    sizes = _SIZES if prf_id is None else (PRF_OCTETS.get(prf_id, len(octets)),)
+    sizes = tuple(PRF_OCTETS.values()) if prf_id is None else (PRF_OCTETS.get(prf_id, len(octets)),)
     if not any(_ends_well(octets, length, size) for size in sizes):
         return "what follows the IKE_SA_INIT message is no nonce and no proof of an identity"
     return None

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from rhp.crypto import additions, aead, algorithms, grammar, keyexchange, negotiate, signature
+from rhp.guard import shape
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 TABLES = (
@@ -26,6 +27,7 @@ TABLES = (
     grammar._FOREIGN_TO_IKE,
     grammar._FOREIGN_TO_ESP,
     *negotiate._NAMES.values(),
+    shape.PRF_OCTETS,
 )
 LISTS = (additions._added, signature._ADDED)
 

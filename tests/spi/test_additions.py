@@ -18,6 +18,9 @@ from rhp.crypto.cipher import IkeCipher
 from rhp.crypto.errors import AuthenticationFailed, CryptoError, KeyExchangeFailed
 from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
 from rhp.crypto.secret import Secret
+from rhp.guard import shape
+from rhp.guard.process import _add_algorithms
+from rhp.node.errors import StartError
 from rhp.node.providers import load_algorithms
 from rhp.spi import find
 from rhp.wire.errors import DecodeError
@@ -237,8 +240,9 @@ from pathlib import Path
 
 from rhp.config.apart import apart
 from rhp.config.loading import load
+from rhp.guard.brief import write_revision
 
-sys.stdout.buffer.write(apart(load(Path(sys.argv[1]))).node)
+sys.stdout.buffer.write(write_revision(apart(load(Path(sys.argv[1]))).node))
 """
 
 
@@ -257,3 +261,14 @@ def test_the_nodes_share_names_algorithms_that_the_node_has_to_load_first(extend
     assert share.settings.crypto_providers == ("more-algorithms",)
     (proposal,) = share.engine.connections[0].proposals
     assert proposal.name == "aes256gcmsiv16-prfsha3256-secp256k1"
+
+
+def test_the_guard_knows_how_long_proofs_by_added_functions_are(extended):
+    before = dict(shape.PRF_OCTETS)
+    _add_algorithms(())
+    assert before == shape.PRF_OCTETS
+    _add_algorithms(("more-algorithms",))
+    (number,) = set(shape.PRF_OCTETS) - set(before)
+    assert (algorithms.prf(number).name, shape.PRF_OCTETS[number]) == ("prfsha3256", 32)
+    with pytest.raises(StartError, match='no crypto provider "nobody"'):
+        _add_algorithms(("nobody",))
