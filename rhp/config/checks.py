@@ -7,6 +7,8 @@ complained about a second time for being absent.
 from __future__ import annotations
 
 import os
+from os.path import normpath
+from pathlib import Path
 
 from rhp.config.hook_checks import check_hooks
 from rhp.config.hub_checks import check_hubs
@@ -31,6 +33,7 @@ def check(configuration: Configuration, findings: Findings) -> None:
     _check_cpus(configuration, findings)
     _check_extensions(configuration, findings)
     _check_metrics(configuration, findings)
+    _check_audit_file(configuration, findings)
     check_providers(configuration, findings)
     wrong = findings.was_wrong("connections") or findings.was_wrong("realms")
     if not configuration.connections and not configuration.realms and not wrong:
@@ -44,6 +47,19 @@ def check(configuration: Configuration, findings: Findings) -> None:
     check_hooks(configuration, findings)
     check_names("pools", (), configuration.pools, findings)
     check_pools(configuration, findings)
+
+
+def _check_audit_file(configuration: Configuration, findings: Findings) -> None:
+    node = configuration.node
+    if node.audit_file is None:
+        return
+    # From whatever folder relative names count, it is the same for all.
+    audit, *own = (Path(normpath(Path("/") / one)) for one in (node.audit_file, node.state_dir, node.run_dir))
+    if not any(audit.is_relative_to(folder) for folder in own):
+        findings.add(
+            ("node", "audit_file"),
+            f'the node may write in its own folders alone; write "{node.state_dir / node.audit_file.name}"',
+        )
 
 
 def _check_metrics(configuration: Configuration, findings: Findings) -> None:

@@ -61,8 +61,8 @@ TEXTS: dict[str, dict[str, str]] = {
             "journal where systemd reads standard error, else text"
         ),
         "audit_file": (
-            "a file for who did what to the node, one JSON object a line, beside the same lines in the log; "
-            "see [logging.md](logging.md#the-audit)"
+            "a file for who did what to the node, one JSON object a line, beside the same lines in the log; in "
+            "`state_dir` or `run_dir`, for the node may write nowhere else; see [logging.md](logging.md#the-audit)"
         ),
         "metrics": (
             'where Prometheus reads [metrics](metrics.md): `"127.0.0.1:9469"`, with a port from 1024 on, or '

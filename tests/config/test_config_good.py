@@ -36,7 +36,7 @@ run_dir = "/tmp/run"
 log_level = "DEBUG"
 log_levels = { ike = "debug", link = "WARNING" }
 log_format = "json"
-audit_file = "audit.log"
+audit_file = "/tmp/state/audit.log"
 metrics = "unix:metrics.sock"
 extensions = ["json"]
 
@@ -154,7 +154,10 @@ def test_the_whole_model(written, folder, now):
     settings = loaded.settings
     assert (settings.port, settings.natt_port, settings.lanes, settings.log_level) == (1500, 14500, 2, "debug")
     assert (settings.log_levels, settings.log_format) == ({"ike": "debug", "link": "warning"}, "json")
-    assert (settings.audit_file, settings.metrics) == (folder / "audit.log", UnixAddress(folder / "metrics.sock"))
+    assert (settings.audit_file, settings.metrics) == (
+        Path("/tmp/state/audit.log"),
+        UnixAddress(folder / "metrics.sock"),
+    )
     assert settings.path_mtu == 9000
     assert (settings.cpus, settings.spare_lanes, settings.steering) == ((0, 1), 3, "station")
     assert (settings.run_dir, settings.state_dir) == (Path("/tmp/run"), Path("/tmp/state"))

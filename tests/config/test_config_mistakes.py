@@ -48,6 +48,7 @@ ADDED = [
     ('\n[node]\nmetrics = "localhost:9469"', "node.metrics", 8, ["no address with a port", '"127.0.0.1:9469"']),
     ('\n[node]\nmetrics = "127.0.0.1:80"', "node.metrics", 8, ["from 1024 to 65535"]),
     ("\n[node]\naudit_file = 7", "node.audit_file", 8, ["7 is not text"]),
+    ('\n[node]\naudit_file = "/var/log/a"', "node.audit_file", 8, ['write "/var/lib/rhp/a"']),
     (f'\n[node]\nrun_dir = "/{"x" * 100}"', "node.run_dir", 8, ["too long"]),
     ('\n[interface]\naddresses = ["10.0.0.0/24"]', "interface.addresses[0]", 8, ["network itself", '"10.0.0.1/24"']),
     ('\n[interface]\naddresses = ["10.0.0.255/24"]', "interface.addresses[0]", 8, ["broadcast"]),

@@ -17,7 +17,7 @@ from metrics_rig import Numbers, UnixConnection
 
 pytestmark = pytest.mark.netns
 
-NODE = {"metrics": "unix:run/metrics.sock", "audit_file": "audit.log", "log_levels": {"link": "error"}}
+NODE = {"metrics": "unix:run/metrics.sock", "audit_file": "state/audit.log", "log_levels": {"link": "error"}}
 PINGS = 20
 OCTETS = 1000
 
@@ -69,7 +69,7 @@ def test_the_numbers_move(lab):
     assert ended("rhp_ike_closed_total", connection=CONNECTION) == 1
     assert ended("rhp_received_bytes_total", connection=CONNECTION) >= carried
     assert all("example.org" not in text for text in (ended.text, found.text))
-    done = [json.loads(line) for line in (a.folder / "audit.log").read_text().splitlines()]
+    done = [json.loads(line) for line in (a.folder / "state" / "audit.log").read_text().splitlines()]
     assert [line.get("command", line["event"]) for line in done] == [
         "node started",
         "rekey-ike",
@@ -79,7 +79,7 @@ def test_the_numbers_move(lab):
     assert {(line["uid"], line["outcome"]) for line in done[1:]} == {(0, "done")}
     a.down()
     assert not (a.folder / "run" / "metrics.sock").exists()
-    ends = [json.loads(line)["event"] for line in (a.folder / "audit.log").read_text().splitlines()[4:]]
+    ends = [json.loads(line)["event"] for line in (a.folder / "state" / "audit.log").read_text().splitlines()[4:]]
     assert ends == ["command", "node stopping", "node stopped"]
 
 

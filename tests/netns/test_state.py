@@ -90,10 +90,10 @@ def test_a_client_keeps_its_address_over_its_gateway_s_death(lab):
 
 
 @pytest.fixture
-def on_small_disk(tmp_path):
+def on_small_disk(lab):
     """An rhp whose state folder is a disk of 16 kB, in the mount namespace of the process alone."""
-    script = tmp_path / "rhp"
-    disk = tmp_path / "disk"
+    # In a folder of the lab's, for the node's user has to get there.
+    script, disk = lab.path("small/rhp"), lab.path("small/disk")
     disk.mkdir()
     command = shlex.join(rhp_command())
     script.write_text(f'#!/bin/sh\nmount -t tmpfs -o size=16k tmpfs {disk} && exec {command} "$@"\n')
