@@ -51,7 +51,7 @@ class Looked:
         views = Views(self.sources, self._picture, self.ring, rig.loop.time, lambda: datetime.now(UTC))
         names = frozenset({"to-b"})
         self._commands = Commands(
-            rig.engine, rig.adapter.command, rig.keeper, rig.journal, names, views, lambda why: None, None
+            rig.engine, rig.adapter.command, rig.keeper, rig.journal, names, views, lambda why: None, None, None
         )
         (folder / "rhp.toml").write_text(f'[node]\nrun_dir = "{folder}"\n[connections.to-b]\n')
 

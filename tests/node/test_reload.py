@@ -533,6 +533,32 @@ def test_a_hundred_reloads_leave_nothing_behind(written):
     asyncio.run(story())
 
 
+def fields_of(value, path=""):
+    """The paths of what is printed, as the page writes them."""
+    if isinstance(value, dict):
+        return {field for name, one in value.items() for field in fields_of(one, f"{path}.{name}" if path else name)}
+    if isinstance(value, list):
+        return {field for one in value for field in fields_of(one, f"{path}[]")} or {f"{path}[]"}
+    return {path}
+
+
+def test_the_page_has_all_that_is_told(written):
+    page = (Path(__file__).parents[2] / "docs" / "json.md").read_text()
+    section = page.partition("\n## `rhp reload`\n")[2].partition("\n## ")[0]
+    told = {line.split("`")[1] for line in section.splitlines() if line.startswith("| `")}
+
+    async def story():
+        async with pair(written, "one") as (a, _, _):
+            written("a", "one", tables={"one": {"dpd_delay": 7}})
+            found = fields_of(await a.reload("test"))
+            written("a", "one", tables={"one": {"dpd_delay": "soon"}})
+            found |= fields_of(await a.reload("test"))
+            # Lists that are empty in one and hold tables in the other.
+            assert found - {"changed[]", "mistakes[]"} == told
+
+    asyncio.run(story())
+
+
 def test_no_secret_is_written_down(written, capsys, caplog):
     async def story():
         async with pair(written, "one") as (a, _, _):
