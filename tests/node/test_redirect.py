@@ -45,7 +45,7 @@ def commands(rig):
         rig.keeper,
         rig.journal,
         frozenset({"down"}),
-        picture=dict,
+        views=None,
         stop=lambda why: None,
         add_lane=None,
         reload=None,
