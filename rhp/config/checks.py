@@ -26,14 +26,14 @@ from rhp.node.metrics.address import TcpAddress
 SHORTEST = "[connections.office] with psk_file, local.id and remote.id"
 
 
-def check(configuration: Configuration, findings: Findings) -> None:
-    """Run every check over the whole configuration."""
+def check(configuration: Configuration, folder: Path, findings: Findings) -> None:
+    """Run every check over the whole configuration, whose file lies in `folder`."""
     if configuration.node.port == configuration.node.natt_port:
         findings.add(("node", "natt_port"), "this is node.port as well; write another port, such as 4500")
     _check_cpus(configuration, findings)
     _check_extensions(configuration, findings)
     _check_metrics(configuration, findings)
-    _check_audit_file(configuration, findings)
+    _check_audit_file(configuration, folder, findings)
     check_providers(configuration, findings)
     wrong = findings.was_wrong("connections") or findings.was_wrong("realms")
     if not configuration.connections and not configuration.realms and not wrong:
@@ -49,13 +49,12 @@ def check(configuration: Configuration, findings: Findings) -> None:
     check_pools(configuration, findings)
 
 
-def _check_audit_file(configuration: Configuration, findings: Findings) -> None:
+def _check_audit_file(configuration: Configuration, folder: Path, findings: Findings) -> None:
     node = configuration.node
     if node.audit_file is None:
         return
-    # From whatever folder relative names count, it is the same for all.
-    audit, *own = (Path(normpath(Path("/") / one)) for one in (node.audit_file, node.state_dir, node.run_dir))
-    if not any(audit.is_relative_to(folder) for folder in own):
+    audit, *own = (Path(normpath(folder / one)) for one in (node.audit_file, node.state_dir, node.run_dir))
+    if not any(audit.is_relative_to(one) for one in own):
         findings.add(
             ("node", "audit_file"),
             f'the node may write in its own folders alone; write "{node.state_dir / node.audit_file.name}"',

@@ -45,7 +45,7 @@ def load(file: Path, now: datetime | None = None) -> Loaded:
     # Before the proposals are read, which may name what these have.
     load_crypto(data, findings)
     configuration = read(data, findings)
-    check(configuration, findings)
+    check(configuration, file.parent, findings)
     chains = read_credentials(configuration, file.parent, findings, now or datetime.now(UTC))
     _check_inline_keys(file, configuration, findings)
     problems = sorted(findings.problems, key=lambda problem: (problem.line or 0, problem.where))
