@@ -200,6 +200,11 @@ def _unmoved(number: int, frame: object) -> None:
 
 def main() -> None:
     """Serve the guard at the other end of FD."""
+    # Whatever a shell let us ignore, a program of ours begins without it. Python ignores these two for itself, and sees
+    # to it that programs do not.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # What ends it is the end of the line, so that the last events of a node still have their hooks. It must be a
         # handler: to ignore a signal would be handed on to every program.
