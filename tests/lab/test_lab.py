@@ -52,7 +52,7 @@ def test_everything_is_gone_after_the_end():
     with Lab() as lab:
         namespace = lab.namespace("x")
         process = lab.keep(namespace.start(["sleep", "60"], lab.path("deep/sleep.log")))
-        assert process.pid in namespace.processes()
+        wait_until(lambda: process.pid in namespace.processes(), 5, "the process in its namespace")
         assert (FOLDER / namespace.name).exists()
     assert process.status is not None
     assert not (FOLDER / namespace.name).exists()
