@@ -5,11 +5,20 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from daemon_rig import LoopbackGuard
+from loopback import four_ports
+from reload_rig import SECRET
 
 from rhp._fast import stats
 from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
@@ -18,6 +27,7 @@ from rhp.guard.protocol import CheckPsk, Descriptors, Done, ProvePsk, Refused, S
 from rhp.guard.secrets import SecretStore
 from rhp.ike.config import ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, RemoteAuth
 from rhp.ike.engine import Engine
+from rhp.lab.nodeconf import psk, toml
 from rhp.net.udp import FakeUdp
 from rhp.node.adapter import NON_ESP_MARKER, Adapter
 from rhp.node.children import Children, HubPlace
@@ -27,7 +37,7 @@ from rhp.node.log import EventLog
 from rhp.node.network import NetworkQueue
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
-from rhp.node.settings import HubSettings, InterfaceSettings
+from rhp.node.settings import HubSettings, InterfaceSettings, NodeSettings
 from rhp.node.tunnels import Tunnels
 from rhp.pki.identity import parse_identity
 from rhp.realm.pattern import IdentityPattern
@@ -367,3 +377,65 @@ def run():
         return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
     return go
+
+
+@pytest.fixture
+def ports():
+    """Two for node a, two for node b."""
+    return four_ports()
+
+
+@pytest.fixture
+def configured(tmp_path, ports, make_connection):
+    """Settings, engine configuration and guard for node `a`, which calls, and for node `b`."""
+
+    def make(which, psk=b"0123456789abcdef", **more):
+        mine, theirs = (ports[:2], ports[2:]) if which == "a" else (ports[2:], ports[:2])
+        us, them = ("a.example", "b.example") if which == "a" else ("b.example", "a.example")
+        connection = make_connection("cable", us, them, "127.0.0.1" if which == "a" else None)
+        connection = replace(
+            connection,
+            remote_addrs=(ip_network("127.0.0.1"),),
+            local_port=mine[0],
+            remote_port=theirs[0],
+            remote_natt_port=theirs[1],
+        )
+        settings = NodeSettings(
+            port=mine[0],
+            natt_port=mine[1],
+            run_dir=tmp_path / which,
+            state_dir=tmp_path / which / "state",
+            lanes=1,
+            interface=InterfaceSettings(name=f"no-such-{which}"),
+        )
+        settings.run_dir.mkdir(exist_ok=True)
+        guard = LoopbackGuard((PskSecret("cable", us, them, key=psk),), **more)
+        return settings, EngineConfig((connection,), natt_port=mine[1]), guard
+
+    return make
+
+
+@pytest.fixture
+def written(tmp_path, ports):
+    """Write the file of node a or b: connections by name, with what differs from the usual one."""
+
+    def write(which, *names, tables=None, node=None, **parts):
+        other = "b" if which == "a" else "a"
+        halves = {"a": ports[:2], "b": ports[2:]}
+        (port, natt), (theirs, their_natt) = halves[which], halves[other]
+        where = {"remote_port": theirs, "remote_natt_port": their_natt, "remote_addrs": "127.0.0.1"}
+        start = "initiate" if which == "a" else "wait"
+        connections = {}
+        for name in names:
+            one = psk(f"{which}-{name}.example", f"{other}-{name}.example", SECRET, **where, start=start)
+            own = {**one, **(tables or {}).get(name, {})}
+            connections[name] = {key: value for key, value in own.items() if value is not None}
+        own = {"port": port, "natt_port": natt, "lanes": 1, "run_dir": which, "state_dir": f"{which}/state"}
+        table = {"node": {**own, **(node or {})}, "interface": {"name": f"no-such-{which}"}, "connections": connections}
+        (tmp_path / which).mkdir(exist_ok=True)
+        file = tmp_path / f"{which}.toml"
+        file.write_text(toml({**table, **parts}) + "\n")
+        file.chmod(0o600)
+        return file
+
+    return write

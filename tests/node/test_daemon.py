@@ -5,24 +5,18 @@ import contextlib
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import stat
-import sys
 from dataclasses import replace
-from ipaddress import ip_address, ip_interface, ip_network
-from pathlib import Path
+from ipaddress import ip_address, ip_interface
 
 import pytest
-from scapy.layers.inet import IP, UDP
+from daemon_rig import FRAME, picture, received, serving
+from loopback import until
+from metrics_rig import get
 
-from rhp.config.selectors import selector
-from rhp.crypto.proposal import default_esp_proposals
-from rhp.guard.policy import GuardPolicy, PskSecret
-from rhp.guard.protocol import AddRoute, ConfigureLink, Descriptors, Done, OpenTap, OpenUdp, Refused, ReleaseAll
-from rhp.guard.secrets import SecretStore
-from rhp.ike.config import ChildConfig, EngineConfig
+from rhp.guard.protocol import ConfigureLink, OpenTap, ReleaseAll
 from rhp.node.control.client import ask
 from rhp.node.control.protocol import Request
 from rhp.node.daemon import Node
@@ -30,136 +24,6 @@ from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.metrics.address import TcpAddress, UnixAddress
 from rhp.node.preflight import RunFolder
-from rhp.node.settings import HubSettings, InterfaceSettings, NamedHubSettings, NodeSettings
-from rhp.realm.policy import PortPolicy
-
-sys.path.insert(0, str(Path(__file__).parent))
-from metrics_rig import get
-
-FRAME = bytes.fromhex("ffffffffffff 020000000001 88b5".replace(" ", "")) + b"a broadcast frame of an experiment" * 2
-
-
-class LoopbackGuard:
-    """Opens ports on loopback and half of a socket pair as the TAP; `refuse` names a question to refuse."""
-
-    def __init__(self, psks, refuse=None):
-        self.secrets = SecretStore(GuardPolicy(psks=psks))
-        self.refuse = refuse
-        self.asked = []
-        self.cables = []
-
-    async def ask(self, question):
-        self.asked.append(question)
-        name = type(question).__name__
-        if name == self.refuse:
-            return Refused(f"{name} is refused here")
-        match question:
-            case OpenTap():
-                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                theirs.setblocking(False)
-                self.cables.append(theirs)
-                return Descriptors((ours.detach(),))
-            case OpenUdp(address, port):
-                family = socket.AF_INET6 if ":" in address else socket.AF_INET
-                opened = socket.socket(family, socket.SOCK_DGRAM)
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, question.reuse)
-                if family == socket.AF_INET6:
-                    opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                    opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-                else:
-                    opened.setsockopt(socket.IPPROTO_IP, 8, 1)
-                opened.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", port))
-                return Descriptors((opened.detach(),))
-        if name == "ProvePsk":
-            return self.secrets.prove(question)
-        if name == "CheckPsk":
-            return self.secrets.check(question)
-        if name == "FingerprintSecrets":
-            return self.secrets.fingerprint(question)
-        return Done()
-
-    def close(self):
-        for cable in self.cables:
-            cable.close()
-
-
-@pytest.fixture
-def ports():
-    """Four UDP ports that are free, below those of which the kernel gives anybody one who asks for any."""
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    candidates = random.sample(range(max(1024, lowest - 20_000), lowest), 1000)
-    found = []
-    with contextlib.ExitStack() as held:
-        for port in candidates:
-            probe = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                found.append(port)
-            if len(found) == 4:
-                return found
-    raise AssertionError("no four ports are free")
-
-
-@pytest.fixture
-def configured(tmp_path, ports, make_connection):
-    """Settings, engine configuration and guard for node `a`, which calls, and for node `b`."""
-
-    def make(which, psk=b"0123456789abcdef", **more):
-        mine, theirs = (ports[:2], ports[2:]) if which == "a" else (ports[2:], ports[:2])
-        us, them = ("a.example", "b.example") if which == "a" else ("b.example", "a.example")
-        connection = make_connection("cable", us, them, "127.0.0.1" if which == "a" else None)
-        connection = replace(
-            connection,
-            remote_addrs=(ip_network("127.0.0.1"),),
-            local_port=mine[0],
-            remote_port=theirs[0],
-            remote_natt_port=theirs[1],
-        )
-        settings = NodeSettings(
-            port=mine[0],
-            natt_port=mine[1],
-            run_dir=tmp_path / which,
-            state_dir=tmp_path / which / "state",
-            lanes=1,
-            interface=InterfaceSettings(name=f"no-such-{which}"),
-        )
-        settings.run_dir.mkdir(exist_ok=True)
-        guard = LoopbackGuard((PskSecret("cable", us, them, key=psk),), **more)
-        return settings, EngineConfig((connection,), natt_port=mine[1]), guard
-
-    return make
-
-
-async def until(condition, seconds=5.0):
-    end = asyncio.get_running_loop().time() + seconds
-    while not (found := condition()):
-        assert asyncio.get_running_loop().time() < end, "that did not come"
-        await asyncio.sleep(0.005)
-    return found
-
-
-def received(cable):
-    try:
-        return cable.recv(2000)
-    except BlockingIOError:
-        return None
-
-
-async def picture(settings):
-    return await asyncio.to_thread(ask, settings.control_socket, Request("status"))
-
-
-@contextlib.asynccontextmanager
-async def serving(settings, config, guard):
-    node = Node(settings, config, guard)
-    task = asyncio.create_task(node.serve())
-    try:
-        await until(lambda: node._state == "running" or task.done())
-        yield node, task
-    finally:
-        node.stop("test")
-        await asyncio.wait_for(task, 5)
-        guard.close()
 
 
 def test_two_nodes_carry_a_frame_and_part_in_order(configured, run):
@@ -437,91 +301,6 @@ def test_a_tap_that_vanishes_is_made_again(configured, run, monkeypatch):
             counters = (await picture(a[0]))["counters"]["node"]
             assert counters["tap-lost"] == 1
             assert counters["tap-restored"] == 1
-
-    run(body())
-
-
-def test_a_named_hub_has_an_interface_of_its_own(configured, run, monkeypatch):
-    monkeypatch.setattr("rhp.node.tap.RETRY_SECONDS", 0.05)
-
-    async def body():
-        a, b = configured("a"), configured("b")
-        blue = NamedHubSettings("blue", InterfaceSettings(name="no-such-blue"), HubSettings(isolate=True))
-        cable = replace(a[1].connections[0], policy=PortPolicy(hub="blue"))
-        a = replace(a[0], hubs=(blue,)), replace(a[1], connections=(cable,)), a[2]
-        async with serving(*b), serving(*a) as (node, _):
-            while not (await picture(a[0]))["connections"][0]["children"]:
-                await asyncio.sleep(0.01)
-            own, other = a[2].cables
-            own.send(FRAME)
-            other.send(FRAME + b"of the other hub")
-            assert await until(lambda: received(b[2].cables[0])) == FRAME + b"of the other hub"
-            b[2].cables[0].send(FRAME)
-            assert await until(lambda: received(other)) == FRAME
-            shown = (await picture(a[0]))["hubs"]
-            assert [(one["name"], one["interface"]["name"], one["ports"], one["isolate"]) for one in shown] == [
-                (None, "no-such-a", 0, False),
-                ("blue", "no-such-blue", 1, True),
-            ]
-            assert shown[0]["counters"]["tap-frames-in"] == shown[1]["counters"]["tap-frames-in"] == 1
-            # What is made again is the interface that is gone, while the lanes run.
-            other.close()
-            remade = await until(lambda: a[2].cables[2:])
-            assert [one.name for one in a[2].asked if isinstance(one, OpenTap)][2:] == ["no-such-blue"]
-            await until(lambda: node._hubs.own.tap._restoring is None and node._journal.counters["tap-restored"])
-            b[2].cables[0].send(FRAME)
-            assert await until(lambda: received(remade[0])) == FRAME
-            assert received(own) is None
-
-    run(body())
-
-
-def test_the_routes_of_a_tunnel_lead_to_the_interface_of_its_hub(configured, run):
-    async def body():
-        nets = {"a": "10.98.0.0/24", "b": "10.99.0.0/24"}
-        a, b = configured("a"), configured("b")
-        blue = NamedHubSettings("blue", InterfaceSettings(name="no-such-blue"), HubSettings())
-        found = []
-        for one, ours, theirs in ((a, "a", "b"), (b, "b", "a")):
-            selectors = tuple((selector(nets[side]),) for side in (ours, theirs))
-            child = ChildConfig("net", "tunnel", *selectors, default_esp_proposals())
-            policy = PortPolicy(hub="blue" if one is a else "")
-            connection = replace(one[1].connections[0], children=(child,), policy=policy)
-            hubs = (blue,) if one is a else ()
-            found.append((replace(one[0], hubs=hubs), replace(one[1], connections=(connection,)), one[2]))
-        a, b = found
-        async with serving(*b), serving(*a):
-            await until(lambda: AddRoute(nets["b"], "no-such-blue") in a[2].asked)
-            await until(lambda: AddRoute(nets["a"], "no-such-b") in b[2].asked)
-            # A packet for that network from the host, and its answer, by the queue of that hub alone.
-            (child,) = (await picture(a[0]))["connections"][0]["children"]
-            mac, host = bytes.fromhex(child["pseudo_mac"].replace(":", "")), bytes.fromhex("020000000077")
-            packet = bytes(IP(src="10.98.0.1", dst="10.99.0.1") / UDP(sport=1, dport=2) / b"hello")
-            a[2].cables[1].send(mac + host + b"\x08\x00" + packet)
-            assert (await until(lambda: received(b[2].cables[0])))[14:] == packet
-            assert received(a[2].cables[0]) is None
-
-    run(body())
-
-
-def test_a_hub_comes_and_goes_while_the_node_serves(configured, run):
-    async def body():
-        settings, config, guard = configured("a")
-        async with serving(settings, config, guard) as (node, _):
-            green = NamedHubSettings("green", InterfaceSettings(name="no-such-green"), HubSettings(isolate=True))
-            await node._hubs.add(green)
-            assert [one["name"] for one in (await picture(settings))["hubs"]] == [None, "green"]
-            guard.cables[1].send(FRAME)
-            await until(lambda: node._plane.hub_counters(1)["tap-frames-in"] == 1)
-            await node._hubs.remove("green")
-            assert [one["name"] for one in (await picture(settings))["hubs"]] == [None]
-            # Its queue is closed as soon as the lanes have let go of it, and so the interface goes.
-            assert await until(lambda: received(guard.cables[1]) == b"")
-            guard.refuse = "ConfigureLink"
-            with pytest.raises(StartError, match="ConfigureLink is refused"):
-                await node._hubs.add(green)
-            assert node._plane.hubs() == [0]
-            assert await until(lambda: received(guard.cables[2]) == b"")
 
     run(body())
 
