@@ -8,7 +8,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from ladder_net import LadderNet
+from ladder_reload import NAMES, begin, both_of
 from ladder_tickets import sides
+from ladder_world import config, psk_policy
 
 
 @pytest.fixture
@@ -35,6 +37,23 @@ def resuming(ladder):
         link = ladder(**{**sides(), **kwargs})
         for side in link.sides:
             side.keep_vault()
+        return link
+
+    return make
+
+
+@pytest.fixture
+def two(ladder):
+    """Two connections between a and b, both established by a."""
+
+    def make(**more):
+        pairs = [both_of(name, **more) for name in NAMES]
+        policy = psk_policy(*(b"a key that both know",), *NAMES)
+        link = ladder(config(*(a for a, _ in pairs)), config(*(b for _, b in pairs)), policy, policy)
+        for name in NAMES:
+            begin(link, name)
+            link.settle()
+        assert link.a.states() == link.b.states() == ["established"] * 2
         return link
 
     return make

@@ -9,7 +9,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "fast"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "ladder"))
 
+from contract_packets import MAKERS
 from ladder_net import LadderNet
+from planes import Rig
 from spi_install import install, installed_again, kept_tables
 
 
@@ -40,3 +42,14 @@ def ladder():
     for net in made:
         print(net.diagram())
         net.check_no_faults()
+
+
+@pytest.fixture(params=MAKERS)
+def make(request):
+    return MAKERS[request.param]
+
+
+@pytest.fixture
+def rig(make):
+    with Rig(make=make) as made:
+        yield made

@@ -1,49 +1,15 @@
 """What `rhp.spi.esp.DataPlane` promises, tried on both data planes there are: each test runs with either."""
 
-import select
 import socket
 import struct
-import time
 
 import pytest
-from planes import ANY4, BROADCAST, SECONDS, TAP_MAC, Rig, Selector, frame, mac, wait_for
+from contract_packets import FAR, MAKERS, NEAR, WRONG, arp, ip4, tunnel
+from planes import BROADCAST, TAP_MAC, Rig, Selector, frame, mac, wait_for
 
-from rhp._fast import dataplane
 from rhp.spi import find
-from rhp.spi.esp import HUB_COUNTERS, LANE_COUNTERS, PORT_COUNTERS, SA_COUNTERS
-from rhp.spi.reference.plane import ReferencePlane
+from rhp.spi.esp import LANE_COUNTERS, PORT_COUNTERS, SA_COUNTERS
 from rhp.spi.reference.proxy import checksum
-
-MAKERS = {"fast": dataplane.DataPlane, "reference": ReferencePlane}
-NEAR, FAR = "10.1.0.1", "10.2.0.1"
-WRONG = ("drop-dummy-packet", "drop-etherip-header", "drop-datagram-short")
-FAR_NET = Selector("10.2.0.0", "10.2.0.255")
-
-
-@pytest.fixture(params=MAKERS)
-def make(request):
-    return MAKERS[request.param]
-
-
-@pytest.fixture
-def rig(make):
-    with Rig(make=make) as made:
-        yield made
-
-
-def ip4(source, destination, body=b"payload", protocol=253):
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(body), 0, 0, 64, protocol, 0)
-    head += socket.inet_aton(source) + socket.inet_aton(destination)
-    return head[:10] + checksum(head).to_bytes(2) + head[12:] + body
-
-
-def arp(asker_mac, asker, target):
-    body = b"\0\1\x08\0\6\4\0\1" + asker_mac + socket.inet_aton(asker) + bytes(6) + socket.inet_aton(target)
-    return BROADCAST + asker_mac + b"\x08\x06" + body
-
-
-def tunnel(rig, remote=FAR_NET):
-    return rig.peer("ip", pseudo_mac=mac(0x77), local_ts=[ANY4], remote_ts=[remote])
 
 
 def test_the_providers_open_them(make):
@@ -358,131 +324,6 @@ def test_the_tap_is_replaced_while_packets_go(rig):
         assert peer.recv_frame().endswith(b"by the new one")
         peer.send_frame(frame(mac(1), mac(2), b"to the new one"))
         assert near.recv(70000).endswith(b"to the new one")
-
-
-# Hubs.
-
-
-def test_what_is_sent_in_a_hub_stays_there(rig):
-    red, blue = rig.hub(stations=256), rig.hub()
-    assert rig.plane.hubs() == [0, red.number, blue.number]
-    own, inside, other = rig.peer(), red.peer(), blue.peer()
-    red.tap.send(frame(BROADCAST, mac(1), b"within red"))
-    assert inside.recv_frame().endswith(b"within red")
-    inside.send_frame(frame(BROADCAST, mac(2), b"back to red"))
-    assert red.tap.recv().endswith(b"back to red")
-    rig.settle()
-    assert own.pending() == other.pending() == rig.tap.pending() == blue.tap.pending() == []
-    known = {entry[0]: entry[1] for entry in rig.plane.macs(red.number)}
-    assert known == {TAP_MAC: 0, mac(1): 0, mac(2): inside.port}
-    assert {entry[0] for entry in rig.plane.macs()} == {TAP_MAC}
-    counted = rig.plane.hub_counters(red.number)
-    assert set(HUB_COUNTERS) <= set(counted)
-    assert (counted["tap-frames-in"], counted["tap-frames-out"], counted["macs-learned"]) == (1, 1, 2)
-    assert rig.plane.hub_counters(red.number, 0) == counted
-    assert rig.plane.hub_counters(blue.number)["tap-frames-in"] == 0
-    assert rig.count("tap-frames-in") == 2  # The other one is that by which it settled.
-
-
-def test_each_hub_behaves_in_its_own_way(rig):
-    red = rig.hub()
-    one, two = red.peer(), red.peer()
-    rig.plane.set_hub(isolate=True)
-    one.send_frame(frame(BROADCAST, mac(5), b"red is not isolated"))
-    assert two.recv_frame().endswith(b"red is not isolated")
-    rig.plane.set_hub(isolate=True, static=[(mac(7), one.port)], hub=red.number)
-    with pytest.raises((KeyError, ValueError)):
-        rig.plane.set_hub(static=[(mac(7), one.port)])
-    # The same address may live in two of them, and each is asked for its own.
-    rig.plane.add_neighbour("10.9.0.9", mac(9), one.port)
-    rig.tap.send(arp(mac(1), NEAR, "10.9.0.9"))
-    red.tap.send(arp(mac(1), NEAR, "10.9.0.9"))
-    while (answer := red.tap.recv())[:6] != mac(1):
-        pass
-    assert answer[6:12] == mac(9)
-    rig.settle()
-    assert rig.tap.pending() == []
-    rig.plane.remove_neighbour("10.9.0.9", red.number)
-    with pytest.raises(KeyError):
-        rig.plane.remove_neighbour("10.9.0.9")
-
-
-def test_a_hub_comes_and_goes(rig):
-    red = rig.hub()
-    peer = red.peer()
-    with pytest.raises(ValueError, match="still has ports"):
-        rig.plane.remove_hub(red.number)
-    red.tap.send(frame(BROADCAST, mac(1)))
-    peer.recv_frame()
-    red.taps[0].host.close()
-    assert rig.wait_event("tap-lost")[3] == red.number
-    rig.plane.remove_port(peer.port)
-    rig.plane.remove_hub(red.number)
-    assert rig.plane.hubs() == [0]
-    # What it has counted stays.
-    assert rig.count("tap-frames-in") == 1
-    with pytest.raises(ValueError, match="hub 0"):
-        rig.plane.remove_hub(0)
-    with pytest.raises(ValueError, match="stations"):
-        rig.plane.add_hub(stations=1)
-    for verb in (rig.plane.remove_hub, rig.plane.macs, rig.plane.hub_counters, lambda hub: rig.plane.set_hub(hub=hub)):
-        with pytest.raises(KeyError):
-            verb(red.number)
-    with pytest.raises(KeyError):
-        rig.plane.add_port("ethernet", hub=red.number)
-
-
-# Copies.
-
-
-def copied(rig, count):
-    """So many captured frames; the descriptor tells of them."""
-    found = []
-    while len(found) < count:
-        assert select.select([rig.plane.event_fd], [], [], SECONDS)[0]
-        rig.plane.poll_events()
-        found += rig.plane.poll_frames()
-    return found
-
-
-def test_copies_of_what_tunnels_carry(rig):
-    peer, other, far = rig.peer(), rig.peer(), tunnel(rig)
-    rig.plane.capture(20, peer.port)
-    out, back = frame(BROADCAST, mac(1), bytes(range(100))), frame(mac(1), mac(2), b"back" * 20)
-    rig.tap.send(out)
-    peer.recv_frame()
-    other.recv_frame()
-    peer.send_frame(back)
-    rig.tap.recv()
-    first, second = copied(rig, 2)
-    assert (first[:2], first[3:]) == ((peer.port, True), (len(out), out[:20]))
-    assert (second[:2], second[3:]) == ((peer.port, False), (len(back), back[:20]))
-    assert 0 < first[2] <= second[2] <= time.monotonic_ns()
-    rig.plane.capture(65550)
-    packet = ip4(NEAR, FAR)
-    rig.tap.send(mac(0x77) + mac(1) + b"\x08\x00" + packet)
-    far.recv()
-    ((port, outward, _, length, data),) = copied(rig, 1)
-    assert (port, outward, length) == (far.port, True, 14 + len(packet))
-    assert data[6:] == mac(1) + b"\x08\x00" + packet
-    rig.plane.capture(0)
-    rig.tap.send(out)
-    peer.recv_frame()
-    rig.settle()
-    assert (list(rig.plane.poll_frames()), rig.plane.frames_lost()) == ([], 0)
-    for wrong, error in (((65551,), ValueError), ((100, 4711), KeyError)):
-        with pytest.raises(error):
-            rig.plane.capture(*wrong)
-
-
-def test_copies_that_nobody_takes_are_lost_and_no_frame_is(rig):
-    peer = rig.peer()
-    rig.plane.capture(65550)
-    big = frame(BROADCAST, mac(1), bytes(1000))
-    while rig.plane.frames_lost() == 0:
-        rig.tap.send(big)
-        assert peer.recv_frame() == big
-    assert rig.plane.poll_frames(1)
 
 
 @pytest.mark.parametrize(
