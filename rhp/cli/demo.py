@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from textwrap import wrap
 from types import FrameType
 
 import click
@@ -31,6 +32,10 @@ PICTURE = """\
   │ eth0     192.0.2.3  │
   └─────────────────────┘
 """
+
+_MARGIN = 20
+"""Columns in front of a finding's text."""
+_NARROWEST = 40
 
 
 @click.command()
@@ -90,13 +95,15 @@ def _run(console: Console, values: dict[str, object], *, quiet: bool) -> None:
                     findings = step.act()
                 for finding in findings:
                     if finding.text:
-                        console.print(_line(finding))
+                        console.print(_line(finding, console.width))
             values.update({finding.key: finding.value for finding in findings})
 
 
-def _line(finding: Finding) -> str:
-    """A finding as a line, aligned with its neighbours."""
-    return f"    [green]✓[/green] {finding.label:<12}  {escape(finding.text)}"
+def _line(finding: Finding, columns: int) -> str:
+    """A finding as a line, aligned with its neighbours; what is too long for it goes on below its beginning."""
+    parts = wrap(finding.text, max(columns - _MARGIN, _NARROWEST))
+    text = ("\n" + " " * _MARGIN).join(parts)
+    return f"    [green]✓[/green] {finding.label:<12}  {escape(text)}"
 
 
 def _end(number: int, frame: FrameType | None) -> None:
