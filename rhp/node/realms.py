@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from rhp.ike.config import ConnectionConfig
@@ -11,11 +11,14 @@ from rhp.ike.status import IkeStatus
 from rhp.pki.identity import format_identity
 
 
-def picture(realms: Sequence[ConnectionConfig], sas: Iterable[IkeStatus]) -> list[dict[str, Any]]:
-    """Each realm as plain data, in the order of the configuration. `peers` counts those who have proved themselves."""
+def picture(realms: Sequence[ConnectionConfig], sas: Callable[[], Iterable[IkeStatus]]) -> list[dict[str, Any]]:
+    """Each realm as plain data, in the order of the configuration. `peers` counts those who have proved themselves.
+
+    `sas` is asked only where there is a realm: a node may have thousands of them.
+    """
     if not realms:
         return []
-    peers = Counter(sa.realm for sa in sas if sa.realm)
+    peers = Counter(sa.realm for sa in sas() if sa.realm)
     return [_realm(realm, peers[realm.name]) for realm in realms]
 
 

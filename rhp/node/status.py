@@ -92,7 +92,7 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
         "offloads": lanes.offloads(sources.plane),
         "connections": gallery.connections(),
         "ike_sas": gallery.ike_sas(),
-        "realms": realms.picture(sources.realms, sources.engine.status()),
+        "realms": realms.picture(sources.realms, lambda: gallery.sas),
         "pools": pools(sources),
         "macs": macs(sources),
         "failures": sources.journal.failures(),

@@ -105,14 +105,14 @@ def test_no_clamp_in_a_realm_is_no_clamp(meet, run):
 def test_the_status_counts_the_peers_of_each_realm(meet, run):
     async def go():
         gate, _, rigs = await meet(*EVERYBODY[:3], sales=PortPolicy(isolate=True))
-        shown = realms.picture(gate.engine._ctx.config.connections, gate.engine.status())
+        shown = realms.picture(gate.engine._ctx.config.connections, gate.engine.status)
         assert [(one["name"], one["peers"], one["isolate"]) for one in shown] == [
             ("sales", 2, True),
             ("works", 1, False),
         ]
         assert shown[0]["match"] == ["*@sales.org"]
         assert shown[0]["auth"] == {"local": "psk", "remote": "psk"}
-        assert realms.picture((), gate.engine.status()) == []
+        assert realms.picture((), gate.engine.status) == []
         await close(gate, rigs)
 
     run(go())
