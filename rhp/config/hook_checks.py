@@ -10,7 +10,7 @@ from pathlib import Path
 from rhp.config.model import Configuration, Hook
 from rhp.config.reading import Findings
 from rhp.config.suggest import nearest, one_of
-from rhp.node.hooks import EVENTS
+from rhp.node.hook_events import EVENTS
 
 MOST_HOOKS = 32
 

@@ -7,7 +7,8 @@ from rhp.guard.protocol import Done, RunHook
 from rhp.ike import events
 from rhp.ike.errors import Fault
 from rhp.ike.path import Endpoint, Path
-from rhp.node.hooks import EVENTS, HookAsker
+from rhp.node.hook_events import EVENTS
+from rhp.node.hooks import HookAsker
 from rhp.node.settings import InterfaceSettings, NodeSettings
 from rhp.pki.identity import parse_identity
 
