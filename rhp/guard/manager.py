@@ -1,6 +1,6 @@
 """The service manager, as systemd speaks with its services (sd_notify(3), sd_listen_fds(3)): datagrams and descriptors.
 
-Told: that the node serves, what it does, that it lives, that it reloads, that it ends. Kept there: queues of the TAP,
+Told: that the node serves, what it does, that it lives, that it ends. Kept there: queues of the TAP,
 so that the interface outlives a restart. Without a manager, nothing of this happens.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import array
 import os
 import socket
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -40,10 +39,6 @@ class Manager:
     def status(self, status: str) -> None:
         """A line for `systemctl status`."""
         self._tell(f"STATUS={status}")
-
-    def reloading(self) -> None:
-        """A reload begins; `ready` says that it is over."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self, status: str) -> None:
         """The end has begun."""

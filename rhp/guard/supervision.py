@@ -49,12 +49,6 @@ class Supervision:
             self._manager.stopping("saying farewell")
         return Done()
 
-    # A reload is told of by `manager.reloading()` when it begins, and by this when it is over.
-    def serving(self) -> None:
-        """The node serves as before."""
-        if self._state == "running":
-            self._manager.ready(self._line())
-
     def stopping(self) -> None:
         """The end has begun, whoever wanted it."""
         if self._state != STATES[-1]:

@@ -125,21 +125,6 @@ def test_a_node_that_has_been_taken_over_can_tell_the_manager_no_tales(manager, 
     asyncio.run(story())
 
 
-def test_reloading_ends_with_ready(manager, listener):
-    async def story():
-        supervision = Supervision(manager, lambda beat: None)
-        supervision.told(TellState("running"))
-        listener.words()
-        manager.reloading()
-        supervision.serving()
-        first, second = listener.words()
-        assert first.startswith("RELOADING=1\nMONOTONIC_USEC=")
-        assert second.startswith("READY=1\n")
-        supervision.close()
-
-    asyncio.run(story())
-
-
 def test_no_child_inherits_the_managers_line(listener, monkeypatch):
     monkeypatch.setenv("NOTIFY_SOCKET", listener.path)
     monkeypatch.setenv("WATCHDOG_USEC", "1000000")
