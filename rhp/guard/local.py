@@ -92,13 +92,6 @@ class LocalGuard:
                 return Done()
         return None
 
-    def update(self, policy: GuardPolicy) -> None:
-        """Take over another policy's secrets and names; raises `SecretsError` and changes nothing when one is wrong."""
-        secrets = SecretStore(policy)
-        self._secrets.wipe()
-        self._secrets = secrets
-        self._network.policy = policy
-
     def _adopt(self, generations: Generations, question: AdoptConfiguration) -> Answer:
         answer = generations.adopt(question)
         if isinstance(answer, Done):

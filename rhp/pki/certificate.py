@@ -79,11 +79,6 @@ def speaks_for(certificate: x509.Certificate, identity: Identity) -> bool:
     return any(same_identity(name, identity) for name in names)
 
 
-def certificate_subject(der: bytes) -> Identity:
-    """Return the subject as an identity, in the certificate's own encoding; ValueError when it cannot be read."""
-    return Identity(IdType.DER_ASN1_DN, load_certificate(der).subject.public_bytes())
-
-
 def subject_text(certificate: x509.Certificate) -> str:
     """Return the subject for a person to read; never raises."""
     return format_identity(Identity(IdType.DER_ASN1_DN, certificate.subject.public_bytes()))
