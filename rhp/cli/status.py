@@ -58,7 +58,9 @@ def status(lanes: bool, totals: bool, output: str, config_file: Path) -> None:
 def healthy(picture: Mapping[str, Any]) -> bool:
     """Whether the node is as its configuration wants it."""
     wanted = (one for one in picture["connections"] if one.get("start") == "initiate")
-    return picture["interface"]["present"] and all(one["state"] not in ("failed", "connecting") for one in wanted)
+    interfaces = (picture["interface"], *(hub["interface"] for hub in picture["hubs"]))
+    there = all(one["present"] for one in interfaces)
+    return there and all(one["state"] not in ("failed", "connecting") for one in wanted)
 
 
 def _join(picture: dict[str, Any]) -> None:

@@ -114,7 +114,7 @@ class Node(Table):
 
 
 class Interface(Table):
-    """The one TAP that holds all peers."""
+    """The TAP of a hub, for all peers in it."""
 
     name: Device = "rhp0"
     addresses: Addresses = Field(default_factory=list)

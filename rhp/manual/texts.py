@@ -70,7 +70,7 @@ TEXTS: dict[str, dict[str, str]] = {
         ),
     },
     "interface": {
-        "name": "the TAP, one for all peers",
+        "name": "the TAP of the node's own hub, for all peers that are in no other",
         "addresses": 'with prefix lengths: `["10.77.0.1/24", "fd77::1/64"]`',
         "bridge": "a bridge that the TAP joins; it must exist",
         "mtu": "what path and suite leave, so that nothing is fragmented; in a bridge the bridge's own",

@@ -96,7 +96,7 @@ PICTURE = {
         "mac": "02:00:00:00:00:01",
         "mtu": 1422,
     },
-    "hubs": [{"name": None}],
+    "hubs": [{"name": None, "interface": {"name": "rhp0", "present": True}}],
     "connections": [
         {**IKE, "name": "office", "state": "established", "redirects_to": None, "last_error": None, "retry_in_s": None},
         {

@@ -274,6 +274,8 @@ def test_the_page_says_of_every_key_what_becomes_of_the_tunnel():
         assert told.pop(f"connections.NAME.children.NAME.{key}").startswith(word), key
     assert told.pop("pools.NAME").startswith("the tunnel stays")
     assert told.pop("hubs.NAME").startswith("the tunnel stays")
+    assert told.pop("firewall").startswith("a restart")
+    assert told.pop("hooks").startswith("a restart")
     for place, model in (("node", Node), ("interface", Interface), ("hub", Hub)):
         for key in model.model_fields:
             live = f"{place}.{key}" in LIVE
