@@ -7,8 +7,11 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rhp.lab.errors import NotReached
+
+T = TypeVar("T")
 
 
 class Background:
@@ -114,10 +117,11 @@ def _resident_bytes(pid: int) -> int:
     return 0
 
 
-def wait_until(condition: Callable[[], object], timeout: float, what: str, every: float = 0.05) -> None:
-    """Call `condition` until it is true; raises `NotReached` naming `what` after `timeout` seconds."""
+def wait_until(condition: Callable[[], T], timeout: float, what: str, every: float = 0.05) -> T:
+    """Call `condition` until it is true and return what it says; raises `NotReached` with `what` after `timeout` s."""
     deadline = time.monotonic() + timeout
-    while not condition():
+    while not (said := condition()):
         if time.monotonic() > deadline:
             raise NotReached(f"{what} did not happen within {timeout:g} s")
         time.sleep(every)
+    return said
