@@ -127,7 +127,7 @@ class Node:
             obstacle=self._rooms.obstacle,
         )
         self._commands = self._make_commands()
-        self._state_commands = StateCommands(self._store, self._engine, self._journal)
+        self._state_commands = StateCommands(self._store, self._engine)
 
     @property
     def tunnels(self) -> int:

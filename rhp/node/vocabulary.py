@@ -190,7 +190,7 @@ FIELDS: dict[str, str] = {
     "client": "the process that gave a command",
     "outcome": "done, refused or failed; or interrupted, when the node ended meanwhile",
     "question": "what the guard was asked, as a word",
-    "address": "where something is served",
+    "address": "where something is served, or the inner address that a command is about",
     "lane": "the number of a data plane thread; of a Child SA, the only one that sends on it",
     "octets": "how many octets of each frame are kept",
     "frames": "how many frames were copied",

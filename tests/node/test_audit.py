@@ -166,6 +166,7 @@ def test_each_command_that_changes_something_has_a_line(tmp_path, run):
                 ("redirect", {"connection": "office", "target": "gate.example.org"}),
                 ("initiate", {"connection": "nobody"}),
                 ("terminate", {"connection": "bug"}),
+                ("release-lease", {"address": "10.88.0.2"}),
                 ("down", {}),
             ):
                 try:
@@ -183,9 +184,11 @@ def test_each_command_that_changes_something_has_a_line(tmp_path, run):
                 "detail": "there is no connection nobody",
             },
             {**who, "command": "terminate", "connection": "bug", "outcome": "failed", "detail": "RuntimeError"},
+            {**who, "command": "release-lease", "address": "10.88.0.2", "outcome": "done"},
             {**who, "command": "down", "outcome": "done"},
         ]
-        assert [event["command"] for event in office.events] == ["redirect", "initiate", "terminate", "down"]
+        commands = [event["command"] for event in office.events]
+        assert commands == ["redirect", "initiate", "terminate", "release-lease", "down"]
 
     run(body())
 

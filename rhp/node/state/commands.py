@@ -9,7 +9,6 @@ from rhp.ike.engine import Engine
 from rhp.ike.errors import LocalError
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import CommandRefused
-from rhp.node.journal import Journal
 from rhp.node.state.store import Store
 
 SCHEMA_VERSION = 1
@@ -18,10 +17,9 @@ SCHEMA_VERSION = 1
 class StateCommands:
     """Answers for the store."""
 
-    def __init__(self, store: Store, engine: Engine, journal: Journal) -> None:
+    def __init__(self, store: Store, engine: Engine) -> None:
         self._store = store
         self._engine = engine
-        self._journal = journal
 
     def handle(self, request: Request) -> dict[str, Any] | None:
         """Carry out a request that is about the state; None for any other. Raises `CommandRefused`."""
@@ -36,7 +34,6 @@ class StateCommands:
         return None
 
     def _release(self, text: str) -> dict[str, Any]:
-        self._journal.write("command", command="release-lease", addresses=text)
         try:
             address = ip_address(text)
         except ValueError:
