@@ -72,6 +72,8 @@ class Gateway:
             hubs=cast("Any", _Hubs({**interface, "mtu": 1422, "mac": "02:00:00:00:00:01"})),
             edges=Edges(),
             sinks=cast("Any", SimpleNamespace(counters=dict)),
+            store=quiet,
+            hooks=quiet,
             adapter=quiet,
             settings=NodeSettings(),
             starts={"gate": "wait"},

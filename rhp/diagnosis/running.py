@@ -39,6 +39,7 @@ def look(status: Mapping[str, Any]) -> Iterator[Finding]:
     yield from _nat(status)
     yield from _interface(status)
     yield from _drops(status)
+    yield from _misses(status)
 
 
 def _connections(status: Mapping[str, Any]) -> Iterator[Finding]:
@@ -109,3 +110,14 @@ def _drops(status: Mapping[str, Any]) -> Iterator[Finding]:
             yield note("drops", said, advice)
     if not lost:
         yield fine("drops", f"none of {carried} packets was dropped")
+
+
+def _misses(status: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the node meant to do, and could not."""
+    counters = status["counters"].get("node", {})
+    if failed := counters.get("state-write-failed"):
+        said = f"state.db, with leases and totals, could not be written {failed} time{'' if failed == 1 else 's'}"
+        yield note("state", said, "look at rhp log, and make room in node.state_dir")
+    if skipped := counters.get("hooks-skipped"):
+        said = f"{skipped} hook{' was' if skipped == 1 else 's were'} not run, for too many waited to be"
+        yield note("hooks", said, "write hooks for fewer events, or programs that end sooner")

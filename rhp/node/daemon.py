@@ -402,9 +402,7 @@ class Node:
 
     def _picture(self) -> dict[str, Any]:
         now = self._loop.time()
-        shown = status.picture(self._sources(), self._state, now - self._began, now)
-        shown["counters"]["node"].update(self._store.counters)
-        return shown
+        return status.picture(self._sources(), self._state, now - self._began, now)
 
     def _sources(self) -> status.Sources:
         return status.Sources(
@@ -418,6 +416,8 @@ class Node:
             hubs=self._hubs,
             edges=self._edges,
             sinks=self._sinks,
+            store=self._store,
+            hooks=self._hooks,
             adapter=self._adapter,
             settings=self._settings,
             starts={one.name: one.start for one in self._config.connections},

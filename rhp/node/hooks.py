@@ -7,6 +7,7 @@ reauthentication in between.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection
 
 from rhp.guard.guard import Guard
@@ -19,6 +20,8 @@ from rhp.pki.identity import format_identity
 from rhp.wire.identity import Identity
 
 _MOST_UNDER_WAY = 256
+SKIPPED = "hooks-skipped"
+"""What is counted: hooks that nobody was asked for, because so many were under way already."""
 
 
 class HookAsker:
@@ -33,7 +36,7 @@ class HookAsker:
         self._peers: dict[int, str] = {}
         self._up: set[int] = set()
         self._asking: set[asyncio.Task[object]] = set()
-        self.skipped = 0
+        self.counters: Counter[str] = Counter({SKIPPED: 0})
 
     def node(self, event: str) -> None:
         """Something of the node itself: "node-up" or "node-down"."""
@@ -97,7 +100,7 @@ class HookAsker:
         if question.event not in self._wanted:
             return
         if len(self._asking) >= _MOST_UNDER_WAY:
-            self.skipped += 1
+            self.counters[SKIPPED] += 1
             return
         task: asyncio.Task[object] = asyncio.get_running_loop().create_task(self._guard.ask(question), name="rhp-hook")
         self._asking.add(task)

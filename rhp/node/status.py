@@ -7,6 +7,7 @@ where the name says so; octet counts are inner payload octets; SPIs are hexadeci
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -22,6 +23,7 @@ from rhp.node import lanes, realms
 from rhp.node.adapter import Adapter
 from rhp.node.children import Children
 from rhp.node.edges import Edges
+from rhp.node.hooks import HookAsker
 from rhp.node.hubs import Hubs
 from rhp.node.journal import Journal
 from rhp.node.keeper import Keeper
@@ -30,6 +32,7 @@ from rhp.node.pathwatch import PathWatch
 from rhp.node.selectors import format_selectors
 from rhp.node.settings import NodeSettings
 from rhp.node.sinks import Sinks
+from rhp.node.state.store import Store
 from rhp.pki.identity import format_identity
 
 if TYPE_CHECKING:
@@ -53,6 +56,8 @@ class Sources:
     hubs: Hubs
     edges: Edges
     sinks: Sinks
+    store: Store
+    hooks: HookAsker
     adapter: Adapter
     settings: NodeSettings
     starts: Mapping[str, str]
@@ -98,16 +103,19 @@ def picture(sources: Sources, state: str, uptime: float, now: float) -> dict[str
         "failures": sources.journal.failures(),
         "counters": {
             "engine": dict(sources.engine.counters),
-            "node": {
-                **sources.adapter.counters,
-                **sources.journal.counters,
-                **sources.watch.counters,
-                **sources.sinks.counters(),
-            },
+            "node": {**counted(sources), **sources.sinks.counters()},
             "edges": sources.edges.counters(),
             "dataplane": sources.plane.counters(),
         },
     }
+
+
+def counted(sources: Sources) -> Counter[str]:
+    """What the node counts beside engine, sockets and packets. A word of the log may be counted in several rooms."""
+    found: Counter[str] = Counter()
+    for room in (sources.adapter, sources.journal, sources.watch, sources.store, sources.hooks):
+        found.update(room.counters)
+    return found
 
 
 class Gallery:

@@ -68,6 +68,18 @@ def test_an_interface_that_is_down_or_too_long():
     assert told.subject == "mtu"
 
 
+def test_what_was_not_written_and_not_run_is_told():
+    def missed(**counted):
+        return found("note", counters={**STATUS["counters"], "node": counted})
+
+    assert missed(**{"state-write-failed": 0, "hooks-skipped": 0}) == []
+    assert [(one.subject, one.says.partition(",")[0]) for one in missed(**{"state-write-failed": 1})] == [
+        ("state", "state.db")
+    ]
+    (told,) = missed(**{"hooks-skipped": 2})
+    assert told.says.startswith("2 hooks were not run")
+
+
 def test_every_drop_that_has_advice_is_one():
     from rhp._fast.drops import names
 

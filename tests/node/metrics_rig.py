@@ -34,6 +34,8 @@ class Metered:
         self.log = EventLog(rig.loop.time)
         self.control = ControlServer(None, None)
         self.edges = Edges()
+        self.store = SimpleNamespace(counters=Counter({"state-write-failed": 0}))
+        self.hooks = SimpleNamespace(counters=Counter({"hooks-skipped": 0}))
         self.sources = MetricSources(
             rooms=self._rooms,
             connections=lambda: self.connections,
@@ -67,6 +69,8 @@ class Metered:
             hubs=None,
             edges=self.edges,
             sinks=SimpleNamespace(dropped=lambda: {"jsonl": 3}),
+            store=self.store,
+            hooks=self.hooks,
             adapter=rig.adapter,
             settings=None,
             starts={},

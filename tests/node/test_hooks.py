@@ -28,6 +28,11 @@ class Guard:
 
 def asked(wanted, *happened):
     """What is asked of the guard when these happen."""
+    return told(wanted, *happened)[0].asked
+
+
+def told(wanted, *happened):
+    """The guard and who asked it, when these have happened."""
 
     async def story():
         guard = Guard()
@@ -36,7 +41,7 @@ def asked(wanted, *happened):
         for event in happened:
             asker.node(event) if isinstance(event, str) else asker.heard(event)
         await asyncio.sleep(0)
-        return guard.asked
+        return guard, asker
 
     return asyncio.run(story())
 
@@ -98,5 +103,9 @@ def test_what_nobody_wants_is_not_asked_for():
     ]
 
 
-def test_a_storm_is_bounded():
-    assert len(asked(EVENTS, *(one for number in range(500) for one in (established(number), child(1, number))))) == 256
+def test_a_storm_is_bounded_and_what_is_left_out_is_counted():
+    storm = [one for number in range(500) for one in (established(number), child(1, number))]
+    guard, asker = told(EVENTS, *storm)
+    assert len(guard.asked) == 256
+    assert asker.counters == {"hooks-skipped": 500 - 256}
+    assert told(EVENTS, *storm[:20])[1].counters == {"hooks-skipped": 0}

@@ -68,6 +68,8 @@ class Looked:
             hubs=OwnHub(self.settings.hub, INTERFACE),
             edges=Edges(),
             sinks=Sinks({}, self.settings.state_dir, asyncio.get_running_loop()),
+            store=SimpleNamespace(counters={"state-write-failed": 2}),
+            hooks=SimpleNamespace(counters={"hooks-skipped": 1}),
             adapter=rig.adapter,
             settings=self.settings,
             starts={"to-b": "initiate"},
@@ -227,6 +229,15 @@ def test_initiate_waits_and_tells_what_came_of_it(looked):
         assert "not up after 0.2 s" in await node.rhp("initiate", "to-b", "--wait", "--timeout", "0.2", code=1)
 
     looked(body, up=False)
+
+
+def test_the_books_and_the_hooks_are_in_the_status(looked):
+    async def body(node):
+        counters = json.loads(await node.rhp("status", "-o", "json"))["counters"]["node"]
+        assert (counters["state-write-failed"], counters["hooks-skipped"]) == (2, 1)
+        assert counters["ike-established"] == 1
+
+    looked(body)
 
 
 def test_status_ends_with_4_while_a_wanted_tunnel_is_down(looked):

@@ -136,6 +136,27 @@ def test_a_wrong_key_is_counted_by_its_reason(pair, run, make_connection):
     run(body())
 
 
+def test_the_books_and_the_hooks_are_counted(pair, run):
+    async def body():
+        a, b, _ = pair()
+        metered = Metered(a, ())
+        before = await metered.numbers()
+        # From the first page on, so that a rate sees the first of them.
+        names = ("state-write-failed", "hooks-skipped")
+        assert {one["event"] for one in before.series("rhp_node_events_total")} >= set(names)
+        metered.store.counters["state-write-failed"] += 2
+        metered.hooks.counters["hooks-skipped"] += 1
+        # The same word of two rooms is one number.
+        a.adapter.counters["packets-late"] += 3
+        a.journal.counters["packets-late"] += 4
+        numbers = await metered.numbers()
+        assert [numbers("rhp_node_events_total", event=name) for name in (*names, "packets-late")] == [2, 1, 7]
+        for rig in (a, b):
+            await rig.close()
+
+    run(body())
+
+
 def test_what_the_guard_is_asked_is_counted(pair, run):
     class Guard:
         async def ask(self, question):

@@ -177,7 +177,7 @@ _LISTED = (
         "rhp_node_events_total",
         "counter",
         "events",
-        "What the node counts beside that, and every event of the log by its words.",
+        "What the node counts beside that, and every event of the log by its words, as in rhp status -o json.",
         ("event",),
     ),
     Family(

@@ -18,7 +18,7 @@ from rhp.node.log import EventLog
 from rhp.node.metrics.certificates import CertificateDates, days_left
 from rhp.node.metrics.counts import MOST_SERIES, OTHER, Counts
 from rhp.node.metrics.families import FAMILIES
-from rhp.node.status import Sources, program_version
+from rhp.node.status import Sources, counted, program_version
 from rhp.node.traffic import NAMES, NOTHING
 from rhp.node.watchedguard import WatchedGuard
 
@@ -214,9 +214,7 @@ def _ike(rooms: Sources, reading: Reading) -> None:
     reading.put("rhp_cookies_total", edges["gate-cookies-unsent"], "unsent")
     reading.put_all("rhp_ike_events_total", engine)
     reading.put_all("rhp_edge_events_total", edges)
-    # Words of the log may be counted in both rooms.
-    node = Counter(rooms.adapter.counters) + Counter(rooms.journal.counters) + Counter(rooms.watch.counters)
-    reading.put_all("rhp_node_events_total", node)
+    reading.put_all("rhp_node_events_total", counted(rooms))
 
 
 def _losses(sources: MetricSources, reading: Reading) -> None:

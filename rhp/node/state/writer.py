@@ -24,6 +24,9 @@ RETRY_SECONDS = 30.0
 CLOSE_SECONDS = 3.0
 """How long the end of the node waits for a disk that does not answer."""
 
+FAILED, LOST, UNCLOSED = "state-write-failed", "state-change-lost", "state-close-failed"
+"""What is counted: tries that failed, changes that are written by nobody any more, and files that did not close."""
+
 Key = tuple[str, ...] | tuple[str, bytes]
 Value = str | int | bytes
 Change = tuple[str, tuple[Value, ...]]
@@ -59,7 +62,8 @@ class Writer:
         self._failing = False
         self._idle = True
         self._thread = threading.Thread(target=self._run, name="rhp-state", daemon=True)
-        self.counters: Counter[str] = Counter()
+        # All of them from the start: the loop reads them while the thread counts, and none may come up meanwhile.
+        self.counters: Counter[str] = Counter(dict.fromkeys((FAILED, LOST, UNCLOSED), 0))
 
     def open(self) -> sqlite3.Connection | None:
         """Open the file, before `start`, to read what is in it; None, and told, where there is no way."""
@@ -132,7 +136,7 @@ class Writer:
             return False
         except Exception:
             # A mistake of ours with one of them: trying again would not help, and the others have to go on.
-            self.counters["state-change-lost"] += len(batch)
+            self.counters[LOST] += len(batch)
             _logger.exception("step failed")
             return True
         if self._failing:
@@ -160,7 +164,7 @@ class Writer:
         self._renewed(aside)
 
     def _in_trouble(self, error: BaseException) -> None:
-        self.counters["state-write-failed"] += 1
+        self.counters[FAILED] += 1
         if not self._failing:
             self._failing = True
             self._failed(sentence(error, self._path))
@@ -171,12 +175,12 @@ class Writer:
             try:
                 connection.close()
             except sqlite3.Error:
-                self.counters["state-close-failed"] += 1
+                self.counters[UNCLOSED] += 1
 
     def _bound(self) -> None:
         while len(self._waiting) > MOST_WAITING:
             del self._waiting[next(iter(self._waiting))]
-            self.counters["state-change-lost"] += 1
+            self.counters[LOST] += 1
 
 
 def sentence(error: BaseException, path: Path) -> str:

@@ -84,7 +84,7 @@ def test_what_cannot_be_written_at_all_does_not_stop_the_rest(writer, rows, logg
     assert one.flush(10)
     one.close()
     assert rows(READ) == [(b"b", 2)]
-    assert one.counters == {"state-change-lost": 1}
+    assert one.counters == {"state-write-failed": 0, "state-change-lost": 1, "state-close-failed": 0}
     assert [record.getMessage() for record in logged] == ["step failed"]
 
 
