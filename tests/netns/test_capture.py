@@ -4,7 +4,9 @@ import json
 import signal
 import stat
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from scapy.utils import RawPcapNgReader
@@ -16,6 +18,9 @@ from rhp.lab.process import wait_until
 from rhp.lab.programs import find
 from rhp.lab.rhpnode import rhp_command
 from rhp.lab.topology import PORT, cable
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+from json_page import compare
 
 pytestmark = pytest.mark.netns
 
@@ -75,6 +80,7 @@ def test_both_sides_of_the_tunnel(nodes, tmp_path):
     summary = Capturing(nodes, file, "--count", "60").end()
     packets = read(file)
     assert isinstance(summary, dict), summary
+    compare("rhp capture", [summary])
     assert summary["ended"] == "count"
     assert summary["lost"] == 0
     assert len(packets) == 60 == summary["inner"] + summary["outer"]

@@ -5,6 +5,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from rhp.lab.lab import PREFIX
 from rhp.lab.namespace import FOLDER
 from rhp.lab.process import wait_until
 from rhp.lab.rhpnode import READY, rhp_command
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "docs"))
+from json_page import compare
 
 pytestmark = pytest.mark.netns
 
@@ -64,6 +68,23 @@ def test_json_is_one_object_and_nothing_else(environment, tmp_path):
     assert seen["roamed_strongswan_ping_ms"] > 0
     assert seen["seconds"] < 60
     assert list(tmp_path.iterdir()) == []
+    compare("rhp demo", [seen, failed(environment)])
+
+
+def failed(environment):
+    """What it prints where a program is missing."""
+    done = subprocess.run(
+        without_iperf3("-o", "json"), capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert done.returncode == 1
+    told = json.loads(done.stdout)
+    assert (told["ok"], told["error"] in done.stderr) == (False, True)
+    return told
+
+
+def without_iperf3(*options):
+    hidden = "mount --bind /dev/null /usr/bin/iperf3 && exec "
+    return ["unshare", "-m", "sh", "-c", hidden + shlex.join(rhp_command("demo", *options))]
 
 
 def test_text_shows_every_finding(environment):
@@ -102,9 +123,7 @@ def test_interrupted_it_cleans_up(environment, tmp_path, number):
 
 
 def test_a_missing_program_is_named(environment):
-    hidden = "mount --bind /dev/null /usr/bin/iperf3 && exec "
-    command = ["unshare", "-m", "sh", "-c", hidden + shlex.join(rhp_command("demo"))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    done = subprocess.run(without_iperf3(), capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 1
     assert "iperf3" in done.stderr
     assert "apt-get install iperf3" in done.stderr

@@ -17,6 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from daemon_rig import LoopbackGuard
+from looked_rig import Looked
 from loopback import four_ports
 from reload_rig import SECRET
 
@@ -375,6 +376,28 @@ def run():
 
     def go(coroutine, seconds=20):
         return asyncio.run(asyncio.wait_for(coroutine, seconds))
+
+    return go
+
+
+@pytest.fixture
+def looked(pair, run, tmp_path):
+    """Run `body(looked)` while a node with its tunnel up is served."""
+
+    def go(body, *, up=True):
+        async def serve():
+            a, b, wire = pair()
+            try:
+                async with Looked(a, wire, tmp_path) as node:
+                    if up:
+                        a.keeper.start()
+                        await wire.settle(lambda: a.named("ChildEstablished") and b.named("ChildEstablished"))
+                    await body(node)
+            finally:
+                await a.close()
+                await b.close()
+
+        run(serve(), 60)
 
     return go
 
