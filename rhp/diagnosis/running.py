@@ -32,12 +32,12 @@ _ADVICE = {
 _HARMLESS = frozenset({"drop-none", "drop-dummy-packet", "drop-hub-same-port", "drop-hub-isolated"})
 
 
-def look(status: Mapping[str, Any]) -> Iterator[Finding]:
-    """Judge a status as `rhp status -o json` shows it."""
+def look(status: Mapping[str, Any], places: Mapping[str, str] | None = None) -> Iterator[Finding]:
+    """Judge a status as `rhp status -o json` shows it. `places` says of connections which hub their peers are in."""
     yield fine("node", f"a node runs here, process {status['pid']}, version {status['version']}")
     yield from _connections(status)
     yield from _nat(status)
-    yield from _interface(status)
+    yield from _interfaces(status, places or {})
     yield from _drops(status)
     yield from _misses(status)
 
@@ -79,21 +79,31 @@ def _nat(status: Mapping[str, Any]) -> Iterator[Finding]:
         yield note("nat", said)
 
 
-def _interface(status: Mapping[str, Any]) -> Iterator[Finding]:
-    interface = status["interface"]
-    if interface["present"] and not interface["up"]:
+def _interfaces(status: Mapping[str, Any], places: Mapping[str, str]) -> Iterator[Finding]:
+    found = {one["name"] or "": one["interface"] for one in status["hubs"]} | {"": status["interface"]}
+    for interface in found.values():
         name = interface["name"]
-        yield problem("interface", f"{name} is down", f"run ip link set {name} up")
+        if interface["present"] and not interface["up"]:
+            yield problem("interface", f"{name} is down", f"run ip link set {name} up")
     for sa in status["ike_sas"]:
+        hub = places.get(sa["connection"] or "", "")
+        if hub not in found:
+            continue  # The file is newer than the node.
         for child in sa["children"]:
-            mtu = child["mtu"]
-            if mtu is not None and interface["mtu"] is not None and interface["mtu"] > mtu:
-                yield note(
-                    "mtu",
-                    f"{sa['connection']}/{child['name']} carries {mtu} octets in one piece, and the interface lets "
-                    f"{interface['mtu']} in, so long packets travel in fragments",
-                    f"write {mtu} into interface.mtu, or leave it out so that it follows the paths",
-                )
+            yield from _fits(f"{sa['connection']}/{child['name']}", child["mtu"], hub, found[hub]["mtu"])
+
+
+def _fits(what: str, carried: int | None, hub: str, mtu: int | None) -> Iterator[Finding]:
+    """Whether the interface lets in no more than the tunnel carries in one piece."""
+    if carried is None or mtu is None or mtu <= carried:
+        return
+    table = f"hubs.{hub}.interface" if hub else "interface"
+    yield note(
+        "mtu",
+        f"{what} carries {carried} octets in one piece, and the interface lets {mtu} in, so long packets travel in "
+        "fragments",
+        f"write {carried} into {table}.mtu, or leave it out so that it follows the paths",
+    )
 
 
 def _drops(status: Mapping[str, Any]) -> Iterator[Finding]:

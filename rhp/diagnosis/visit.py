@@ -35,8 +35,7 @@ def check(loaded: Loaded, status: Status | None) -> Iterator[Finding]:
     yield from start.machine(loaded)
     yield from start.folders(loaded)
     yield from ports.look((settings.port, settings.natt_port), running=live)
-    yield from interfaces.leftovers(settings.interface.name, running=live)
-    yield from interfaces.bridge(settings.interface.bridge)
+    yield from interfaces.look(loaded, None if status is None else _served(status))
     if status is not None:
         yield note("node", f"a node runs here already, process {status['pid']}")
 
@@ -46,26 +45,31 @@ def doctor(loaded: Loaded | None, status: Status | None) -> Iterator[Finding]:
     yield from clock.look()
     yield from kernel.look()
     if loaded is not None:
-        yield from check(loaded, None) if status is None else _beside(loaded)
+        yield from check(loaded, None) if status is None else _beside(loaded, status)
         yield from certificates.look(loaded)
         yield from firewall.look(loaded)
         yield from interfaces.forwarding(loaded)
         yield from interfaces.reverse_path(loaded)
         yield from paths.look(loaded)
     if status is not None:
-        yield from running.look(status)
+        places = {} if loaded is None else {one.name: one.policy.hub for one in loaded.engine.connections}
+        yield from running.look(status, places)
     else:
         yield note("node", "no node runs here", "run rhp up")
 
 
-def _beside(loaded: Loaded) -> Iterator[Finding]:
+def _beside(loaded: Loaded, status: Status) -> Iterator[Finding]:
     """What can be seen of the machine while the node runs."""
     settings = loaded.settings
     yield from start.file_modes(loaded.file)
     yield from start.folders(loaded)
     yield from ports.look((settings.port, settings.natt_port), running=True)
-    yield from interfaces.leftovers(settings.interface.name, running=True)
-    yield from interfaces.bridge(settings.interface.bridge)
+    yield from interfaces.look(loaded, _served(status))
+
+
+def _served(status: Status) -> list[str]:
+    """The interfaces of a running node."""
+    return [one["interface"]["name"] for one in (status, *status["hubs"])]
 
 
 def _finding(file: Path, one: Problem) -> Finding:

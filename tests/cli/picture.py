@@ -93,10 +93,11 @@ PICTURE = {
         "name": "rhp0",
         "addresses": ["10.77.0.1/24"],
         "present": True,
+        "up": True,
         "mac": "02:00:00:00:00:01",
         "mtu": 1422,
     },
-    "hubs": [{"name": None, "interface": {"name": "rhp0", "present": True}}],
+    "hubs": [{"name": None, "interface": {"name": "rhp0", "present": True, "up": True}}],
     "connections": [
         {**IKE, "name": "office", "state": "established", "redirects_to": None, "last_error": None, "retry_in_s": None},
         {

@@ -71,10 +71,11 @@ def test_the_doctor_is_short_about_what_is_well(rhp, file):
 def test_a_running_node_is_asked(rhp, file, answering_with):
     from picture import PICTURE
 
-    status = {**PICTURE, "ports": {"ike": 500, "natt": 4500}, "ike_sas": [], "counters": {"dataplane": {}}}
+    status = {**PICTURE, "ports": {"ike": 500, "natt": 4500}, "ike_sas": [], "counters": {"dataplane": {}, "node": {}}}
     status["connections"] = [{**one, "start": "wait"} for one in PICTURE["connections"]]
     answering_with({"status": status}, [])
     result = rhp("doctor", "--all", "-c", file)
     assert "ok       node: a node runs here, process 42" in result.output
     assert "PROBLEM  connection: branch: authentication failed" in result.output
+    assert result.exit_code == 4
     assert "note     node: a node runs here already, process 42" in rhp("check", "-c", file).output

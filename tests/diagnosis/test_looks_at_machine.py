@@ -73,12 +73,57 @@ def test_an_interface_is_there_exactly_when_the_node_runs(tmp_path, there, runni
 
 
 def test_a_bridge_has_to_be_one(tmp_path):
-    assert list(interfaces.bridge(None, tmp_path)) == []
-    assert only(interfaces.bridge("br0", tmp_path)).advice == "run ip link add br0 type bridge"
+    assert list(interfaces.bridge(None, sys=tmp_path)) == []
+    assert only(interfaces.bridge("br0", sys=tmp_path)).advice == "run ip link add br0 type bridge"
     (tmp_path / "br0").mkdir()
-    assert only(interfaces.bridge("br0", tmp_path)).level == "problem"
+    assert only(interfaces.bridge("br0", sys=tmp_path)).level == "problem"
     (tmp_path / "br0" / "bridge").mkdir()
-    assert only(interfaces.bridge("br0", tmp_path)).level == "ok"
+    assert only(interfaces.bridge("br0", sys=tmp_path)).level == "ok"
+    (tmp_path / "br0" / "flags").write_text("0x1002\n")
+    assert only(interfaces.bridge("br0", sys=tmp_path)).advice == "run ip link set br0 up"
+    (tmp_path / "br0" / "flags").write_text("0x1003\n")
+    assert only(interfaces.bridge("br0", sys=tmp_path)).level == "ok"
+
+
+HUBS = """
+[hubs.shop.interface]
+name = "rhp-shop"
+bridge = "br1"
+
+[hubs.lab]
+"""
+
+
+def test_every_hub_has_its_interface_and_its_bridge_looked_at(loaded, tmp_path):
+    sys = tmp_path / "sys"
+    (sys / "rhp-shop").mkdir(parents=True)
+    one = loaded(connection=HUBS)
+    found = list(interfaces.look(one, None, sys))
+    assert [(each.subject, each.level) for each in found] == [
+        ("interface", "ok"),
+        ("interface", "problem"),
+        ("bridge", "problem"),
+        ("interface", "ok"),
+    ]
+    assert found[1].advice == "run ip link delete rhp-shop, or write another hubs.shop.interface.name"
+    assert found[2].advice == "run ip link add br1 type bridge"
+    # A node runs, from an earlier file that had no hub lab yet.
+    names = [device.name for _, device in interfaces.devices(one)]
+    found = [each for each in interfaces.look(one, names[:2], sys) if each.subject == "interface"]
+    assert levels(found) == ["problem", "ok", "note"]
+    assert "has vanished" in found[0].says
+    assert f"{names[2]} (hubs.lab.interface)" in found[2].says
+    assert "rhp reload" in found[2].advice
+
+
+def test_each_interface_has_its_own_reverse_path_filter(loaded, tmp_path):
+    conf = tmp_path / "ipv4" / "conf"
+    for name, value in (("all", "0"), ("rhp-test0", "0"), ("rhp-shop", "1")):
+        (conf / name).mkdir(parents=True)
+        (conf / name / "rp_filter").write_text(f"{value}\n")
+    found = only(interfaces.reverse_path(loaded(connection=TUNNEL + HUBS), tmp_path))
+    assert found.level == "note"
+    assert "net.ipv4.conf.rhp-shop.rp_filter=2" in found.advice
 
 
 TUNNEL = """

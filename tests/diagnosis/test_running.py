@@ -13,6 +13,7 @@ STATUS = {
     "version": "0.1.0",
     "ports": {"ike": 500, "natt": 4500},
     "interface": {"name": "rhp0", "present": True, "up": True, "mtu": 1422},
+    "hubs": [{"name": None, "interface": {"name": "rhp0", "present": True, "up": True, "mtu": 1422}}],
     "connections": [{"name": "office", "state": "established", "start": "initiate", "last_error": None}],
     "ike_sas": [SA],
     "counters": {"dataplane": {"esp-packets-in": 10_000, "drop-none": 7, "drop-hub-isolated": 9000}},
@@ -66,6 +67,20 @@ def test_an_interface_that_is_down_or_too_long():
     assert [one.advice for one in found(interface=down)] == ["run ip link set rhp0 up"]
     (told,) = found("note", interface={**STATUS["interface"], "mtu": 9000})
     assert told.subject == "mtu"
+
+
+def test_every_hub_s_interface_is_looked_at():
+    def hubs(**changes):
+        interface = {"name": "rhp-shop", "present": True, "up": True, "mtu": 9000, **changes}
+        return [*STATUS["hubs"], {"name": "shop", "interface": interface}]
+
+    assert [one.advice for one in found(hubs=hubs(up=False))] == ["run ip link set rhp-shop up"]
+    # A tunnel is measured by the interface of its own hub.
+    assert found("note", hubs=hubs()) == []
+    status = {**STATUS, "hubs": hubs()}
+    (told,) = [one for one in running.look(status, {"office": "shop"}) if one.level == "note"]
+    assert told.advice.startswith("write 1422 into hubs.shop.interface.mtu")
+    assert [one for one in running.look(status, {"office": "not there yet"}) if one.level == "note"] == []
 
 
 def test_what_was_not_written_and_not_run_is_told():
