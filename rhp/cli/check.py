@@ -17,9 +17,10 @@ from rhp.cli.options import config_option, output_option, running_node, show_jso
 def check(output: str, config_file: Path) -> None:
     """Check the configuration and what a start would need
 
-    Every mistake in the file and in the keys and certificates that it names, then this machine: privileges, folders
-    and their modes, ports, the interface's name, the bridge. Nothing is changed, and a node that runs is not
-    disturbed. Ends with 2 when the configuration has a mistake, with 4 when a start would fail for another reason.
+    Every mistake in the file and in the keys and certificates that it names, then this machine: privileges, users,
+    folders and their modes, ports, the interface of each hub and its bridge. Nothing is changed, and a node that runs
+    is not disturbed. Ends with 2 when the configuration has a mistake, with 4 when a start would fail for another
+    reason.
 
     \b
     Example: rhp check && systemctl restart rhp

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rhp.config.loading import Loaded
 from rhp.diagnosis.finding import Finding, fine, note, problem
+from rhp.guard.sandbox import accounts
 from rhp.node.errors import StartError
 from rhp.node.preflight import check_machine, check_privilege
 
@@ -26,6 +27,18 @@ def machine(loaded: Loaded) -> Iterator[Finding]:
         yield problem("machine", str(error).partition(";")[0], str(error).partition("; ")[2] or "run it as root")
     else:
         yield fine("machine", "this user may open ports and make an interface")
+
+
+def users(loaded: Loaded) -> Iterator[Finding]:
+    """Whom the two processes run as."""
+    found = list(accounts.mistakes(loaded.identities))
+    for mistake in found:
+        said, _, advice = mistake.partition("; ")
+        yield problem("users", said, advice)
+    if not found:
+        who = loaded.identities
+        said = f"there are {who.node_user} for the node, in group {who.node_group}, and {who.guard_user} for the guard"
+        yield fine("users", said)
 
 
 def folders(loaded: Loaded) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ def check(loaded: Loaded, status: Status | None) -> Iterator[Finding]:
     settings, live = loaded.settings, status is not None
     yield from start.file_modes(loaded.file)
     yield from start.machine(loaded)
+    yield from start.users(loaded)
     yield from start.folders(loaded)
     yield from ports.look((settings.port, settings.natt_port), running=live)
     yield from interfaces.look(loaded, None if status is None else _served(status))
@@ -62,6 +63,7 @@ def _beside(loaded: Loaded, status: Status) -> Iterator[Finding]:
     """What can be seen of the machine while the node runs."""
     settings = loaded.settings
     yield from start.file_modes(loaded.file)
+    yield from start.users(loaded)
     yield from start.folders(loaded)
     yield from ports.look((settings.port, settings.natt_port), running=True)
     yield from interfaces.look(loaded, _served(status))

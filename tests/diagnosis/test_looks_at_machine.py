@@ -179,6 +179,27 @@ def test_folders_are_made_or_told(loaded, tmp_path):
     assert found[0].advice == "write another node.run_dir"
 
 
+def test_the_users_of_both_processes_have_to_exist(loaded):
+    usual = only(start.users(loaded('user = "daemon"\ngroup = "daemon"\nguard_user = "bin"')))
+    assert (usual.level, usual.subject) == ("ok", "users")
+    found = list(start.users(loaded('user = "no-such"\ngroup = "none-either"\nguard_user = "bin"')))
+    # All of them at once.
+    assert [(one.says, one.advice) for one in found] == [
+        ('there is no user "no-such"', "make it, or write another node.user"),
+        ('there is no group "none-either"', "make it, or write another node.group"),
+    ]
+    one = only(start.users(loaded('user = "bin"\ngroup = "bin"\nguard_user = "bin"')))
+    assert one.level == "problem"
+    assert one.advice == "write another node.guard_user"
+
+
+def test_missing_usual_users_come_with_the_command_that_makes_them(loaded, monkeypatch):
+    monkeypatch.setattr("pwd.getpwnam", lambda name: {}[name])
+    found = [one for one in visit.check(loaded(), None) if one.subject == "users"]
+    assert [one.says for one in found] == ['there is no user "rhp"', 'there is no user "rhp-guard"']
+    assert all(one.advice.startswith("make it with systemd-sysusers /") for one in found)
+
+
 CERTIFIED = """\
 [connections.office]
 remote_addrs = ["127.0.0.1"]

@@ -113,6 +113,7 @@ def test_users_are_found_by_name():
         (Identities("daemon", "no-such-group", "bin"), 'there is no group "no-such-group"; make it, or write another'),
         (Identities("daemon", "daemon", "daemon"), "node.user and node.guard_user are the same user"),
         (Identities("daemon", "root", "bin"), "node.group is root by another name"),
+        (Identities("root", "daemon", "bin"), "node.user is root by another name"),
     ],
 )
 def test_those_that_do_not_do_are_named(identities, words):

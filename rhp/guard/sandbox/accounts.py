@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grp
 import pwd
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,24 +27,38 @@ class Accounts:
 
 def find(identities: Identities) -> Accounts:
     """Look them up. Raises `StartError` with a sentence for the first that is wrong."""
-    node, guard = _user("user", identities.node_user), _user("guard_user", identities.guard_user)
-    try:
-        group = grp.getgrnam(identities.node_group).gr_gid
-    except KeyError:
-        raise StartError(_missing("group", "group", identities.node_group)) from None
-    if node.pw_uid == guard.pw_uid:
-        raise StartError("node.user and node.guard_user are the same user; the node could read what the guard keeps")
-    for key, number in (("user", node.pw_uid), ("guard_user", guard.pw_uid), ("group", group)):
-        if number == 0:
-            raise StartError(f"node.{key} is root by another name; write one of its own")
-    return Accounts(node.pw_uid, group, guard.pw_uid, guard.pw_gid)
+    for mistake in mistakes(identities):
+        raise StartError(mistake)
+    node, guard = pwd.getpwnam(identities.node_user), pwd.getpwnam(identities.guard_user)
+    return Accounts(node.pw_uid, grp.getgrnam(identities.node_group).gr_gid, guard.pw_uid, guard.pw_gid)
 
 
-def _user(key: str, name: str) -> pwd.struct_passwd:
+def mistakes(identities: Identities) -> Iterator[str]:
+    """A sentence for each that does not do: what is wrong, and behind a semicolon what to do."""
+    numbers = {
+        "user": _number(pwd.getpwnam, identities.node_user),
+        "guard_user": _number(pwd.getpwnam, identities.guard_user),
+        "group": _number(grp.getgrnam, identities.node_group),
+    }
+    names = (identities.node_user, identities.guard_user, identities.node_group)
+    for (key, number), name in zip(numbers.items(), names, strict=True):
+        if number is None:
+            yield _missing("group" if key == "group" else "user", key, name)
+        elif number == 0:
+            yield f"node.{key} is root by another name; write one of its own"
+    if numbers["user"] is not None and numbers["user"] == numbers["guard_user"]:
+        yield (
+            "node.user and node.guard_user are the same user, so the node could read what the guard keeps; "
+            "write another node.guard_user"
+        )
+
+
+def _number(find: Callable[[str], pwd.struct_passwd | grp.struct_group], name: str) -> int | None:
     try:
-        return pwd.getpwnam(name)
+        found = find(name)
     except KeyError:
-        raise StartError(_missing("user", key, name)) from None
+        return None
+    return found.pw_uid if isinstance(found, pwd.struct_passwd) else found.gr_gid
 
 
 def _missing(kind: str, key: str, name: str) -> str:
