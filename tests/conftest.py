@@ -1,5 +1,7 @@
 """What holds for every test."""
 
+import ctypes
+import os
 import signal
 from pathlib import Path
 
@@ -23,6 +25,25 @@ settings.load_profile("patient")
 # that is an argument, or on none, has no excuse.
 PURE = ("config", "crypto", "docs", "ike", "ladder", "model", "pki", "property", "realm", "vectors", "wire")
 FEW = 3
+
+
+_CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture
+def own_network():
+    """Move this thread into an empty network namespace, and back afterwards."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    _libc("unshare", _CLONE_NEWNET)
+    yield
+    _libc("setns", before, _CLONE_NEWNET)
+    os.close(before)
+
+
+def _libc(name, *arguments):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, name)(*arguments):
+        raise OSError(ctypes.get_errno(), name)
 
 
 def pytest_configure(config):

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def doctor(all_of_them: bool, output: str, config_file: Path) -> None:
     """Find what usually goes wrong, and what to do
 
-    Looks at the clock, the kernel and its offloads, ports, folders, certificates, the firewall, forwarding, routes,
-    leftovers, and asks the running node what it saw: NAT, failures, drops. Sends nothing, and makes a TAP for a
-    moment. Run it as root. Each finding says what to do; ends with 4 when there is a problem, with 0 when there are
-    only notes.
+    Looks at the clock, the kernel and its offloads, ports, users, folders, certificates, firewalls, the programs of
+    hooks, forwarding, routes, leftovers, and asks the running node what it saw: NAT, failures, drops. Sends nothing,
+    and makes a TAP for a moment. Run it as root. Each finding says what to do; ends with 4 when there is a problem,
+    with 0 when there are only notes.
 
     \b
     Example: rhp doctor

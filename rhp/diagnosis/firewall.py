@@ -1,8 +1,9 @@
-"""Whether this machine's own firewall lets IKE and ESP in and out."""
+"""Whether this machine's own firewall lets IKE and ESP in and out, and whether [firewall] can do what it says."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -14,11 +15,69 @@ from rhp.diagnosis.nftables import Packet, Ruleset
 
 SUBJECT = "firewall"
 PATIENCE = 10.0
-_LEGACY = (Path("/proc/net/ip_tables_names"), Path("/proc/net/ip6_tables_names"))
+_PROC = Path("/proc")
+_LEGACY = (("iptables-legacy", "net/ip_tables_names"), ("ip6tables-legacy", "net/ip6_tables_names"))
+_SYSCTLS = ("sys/net/ipv4/ip_forward", "sys/net/ipv6/conf/all/forwarding")
 _DIRECTIONS = (("input", "in"), ("output", "out"))
 
 
 def look(loaded: Loaded) -> Iterator[Finding]:
+    """Everybody's rules, and ours of [firewall]."""
+    yield from _rules(loaded)
+    yield from legacy()
+    yield from ours(loaded)
+
+
+def legacy(proc: Path = _PROC) -> Iterator[Finding]:
+    """Whether iptables-legacy has rules beside nftables: a packet has to pass both, and nft shows only its own."""
+    for program, names in _LEGACY:
+        tables = " and ".join((_read(proc / names) or "").split())
+        if tables and not _holds_nothing(f"{program}-save"):
+            said = (
+                f"{program} has rules beside nftables ({tables}), which were not looked at; packets have to pass both"
+            )
+            yield note(SUBJECT, said, f"run {program} -S, and move those rules to nftables")
+
+
+def ours(loaded: Loaded, proc: Path = _PROC) -> Iterator[Finding]:
+    """Whether the kernel takes what [firewall] wants; it is asked, and nothing is changed."""
+    policy = loaded.policy.firewall
+    if not policy.wanted:
+        return
+    found = [*(_switchable(proc) if policy.forward else ()), *(_table(loaded) if policy.tabled else ())]
+    yield from found
+    if not found:
+        yield fine(SUBJECT, "the kernel takes what [firewall] says")
+
+
+def _switchable(proc: Path) -> Iterator[Finding]:
+    for name in _SYSCTLS:
+        if _read(proc / name) != "0" or os.access(proc / name, os.W_OK):
+            continue
+        said = f"[firewall] is to switch forwarding on, and this user may not write {proc / name}"
+        if os.geteuid():
+            yield note(SUBJECT, said, "ask as root")
+        else:
+            yield problem(SUBJECT, said, "switch it on outside of this container, or let it write its /proc/sys")
+
+
+def _table(loaded: Loaded) -> Iterator[Finding]:
+    from rhp.guard.firewall import Firewall, FirewallError
+    from rhp.guard.undo import UndoLog
+
+    policy = loaded.policy
+    names = (*policy.interfaces, *policy.bridges)
+    try:
+        Firewall(UndoLog(), policy.firewall, names, loaded.settings.state_dir).try_out()
+    except FirewallError as error:
+        said, _, advice = str(error).partition("; ")
+        if os.geteuid():
+            yield note(SUBJECT, said, advice or "ask as root")
+        else:
+            yield problem(SUBJECT, said, advice or "run modprobe -a nf_tables nft_chain_nat nft_masq")
+
+
+def _rules(loaded: Loaded) -> Iterator[Finding]:
     """Ask nft for the rules, and judge what they do with the packets of a node."""
     if shutil.which("nft") is None:
         yield note(
@@ -37,8 +96,6 @@ def look(loaded: Loaded) -> Iterator[Finding]:
         yield note(SUBJECT, f"nft does not show its rules: {said}", "ask as root")
         return
     yield from judge(ruleset, loaded)
-    if any(_holds_tables(file) for file in _LEGACY):
-        yield note(SUBJECT, "iptables-legacy has rules too, which were not looked at", "run iptables-legacy -S")
 
 
 def judge(ruleset: Ruleset, loaded: Loaded) -> Iterator[Finding]:
@@ -73,8 +130,17 @@ def _kinds(loaded: Loaded) -> Iterator[tuple[str, str, int | None]]:
         yield "ESP (IP protocol 50)", "esp", None
 
 
-def _holds_tables(file: Path) -> bool:
-    try:
-        return bool(file.read_text().strip())
-    except OSError:
+def _holds_nothing(program: str) -> bool:
+    """Whether there are tables, and neither a rule nor a policy that drops; as far as the program says so."""
+    if shutil.which(program) is None:
         return False
+    done = subprocess.run([program], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    lines = done.stdout.splitlines()
+    return done.returncode == 0 and not any(line.startswith("-A") or " DROP " in line for line in lines)
+
+
+def _read(file: Path) -> str | None:
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except OSError:
+        return None

@@ -65,13 +65,16 @@ def bridge(name: str | None, *, key: str = "interface", sys: Path = _SYS) -> Ite
         yield fine("bridge", f"{name} is there")
 
 
-def forwarding(loaded: Loaded, net: Path = _NET) -> Iterator[Finding]:
-    """Whether packets of peers in tunnel mode get further than this machine."""
+def forwarding(loaded: Loaded, net: Path = _NET, *, running: bool = False) -> Iterator[Finding]:
+    """Whether packets of peers in tunnel mode get further than this machine; a node that starts may see to it."""
+    will_be = loaded.policy.firewall.forward and not running
     for version, words, key in ((4, "IPv4", "ipv4/ip_forward"), (6, "IPv6", "ipv6/conf/all/forwarding")):
         whose = [name for name, behind in _networks_behind_us(loaded) if behind == version]
         if not whose:
             continue
-        if _read(net / key) == "0":
+        if will_be:
+            yield fine("forwarding", f"[firewall] has the node switch on that this machine forwards {words}")
+        elif _read(net / key) == "0":
             who = ", ".join(dict.fromkeys(whose))
             yield problem(
                 "forwarding",

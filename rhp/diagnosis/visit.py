@@ -9,7 +9,7 @@ from typing import Any
 
 from rhp.config.errors import ConfigError, Problem
 from rhp.config.loading import Loaded, load
-from rhp.diagnosis import certificates, clock, firewall, interfaces, kernel, paths, ports, running, start
+from rhp.diagnosis import certificates, clock, firewall, hooks, interfaces, kernel, paths, ports, running, start
 from rhp.diagnosis.finding import Finding, fine, note, problem
 
 Status = Mapping[str, Any]
@@ -49,7 +49,8 @@ def doctor(loaded: Loaded | None, status: Status | None) -> Iterator[Finding]:
         yield from check(loaded, None) if status is None else _beside(loaded, status)
         yield from certificates.look(loaded)
         yield from firewall.look(loaded)
-        yield from interfaces.forwarding(loaded)
+        yield from hooks.look(loaded)
+        yield from interfaces.forwarding(loaded, running=status is not None)
         yield from interfaces.reverse_path(loaded)
         yield from paths.look(loaded)
     if status is not None:

@@ -56,10 +56,17 @@ class Firewall:
         self._note({"table": self.table if self._policy.tabled else None, "sysctls": sysctls})
         self._applied = True
         self._undo.add("the firewall", self._take_back)
-        for name in sysctls:
-            _write(name, "1")
+        for name, before in sysctls.items():
+            # What is on stays so; a container often cannot write here at all.
+            if before == "0":
+                _write(name, "1")
         if self._policy.tabled:
             _run(self._batch())
+
+    def try_out(self) -> None:
+        """Have the kernel say whether it would take the table, and change nothing. Raises `FirewallError`."""
+        if self._policy.tabled:
+            _run(self._batch(), dry=True)
 
     async def _take_back(self) -> None:
         self._applied = False
@@ -132,9 +139,9 @@ def _write(name: str, value: str) -> None:
         raise FirewallError(f"forwarding cannot be switched {word}: {_PROC / name}: {why}") from None
 
 
-def _run(commands: str) -> None:
+def _run(commands: str, *, dry: bool = False) -> None:
     try:
-        nftables.run(commands)
+        nftables.run(commands, dry=dry)
     except nftables.NftError as error:
         raise FirewallError(f"the firewall of [firewall] cannot be set: {error}") from None
 

@@ -17,6 +17,7 @@ ffi.cdef(
     void nft_ctx_free(void *context);
     int nft_ctx_buffer_error(void *context);
     const char *nft_ctx_get_error_buffer(void *context);
+    void nft_ctx_set_dry_run(void *context, bool dry);
     int nft_run_cmd_from_buffer(void *context, const char *commands);
     """
 )
@@ -40,14 +41,15 @@ def load() -> None:
         _library()
 
 
-def run(commands: str) -> None:
-    """Carry out a batch in nft's language. Raises `NftError`."""
+def run(commands: str, *, dry: bool = False) -> None:
+    """Carry out a batch in nft's language; `dry`, have the kernel look at it and change nothing. Raises `NftError`."""
     library = _library()
     context = library.nft_ctx_new(0)
     if context == ffi.NULL:
         raise NftError("libnftables has no memory")
     try:
         library.nft_ctx_buffer_error(context)
+        library.nft_ctx_set_dry_run(context, dry)
         if library.nft_run_cmd_from_buffer(context, commands.encode()) != 0:
             said = ffi.string(library.nft_ctx_get_error_buffer(context)).decode("utf-8", "replace")
             first = (said.strip().splitlines() or ["the kernel refused"])[0]

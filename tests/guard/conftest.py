@@ -1,7 +1,6 @@
-"""A network namespace for one test, a user without privileges, and answers without an event loop of one's own."""
+"""A user without privileges, and answers without an event loop of one's own."""
 
 import asyncio
-import ctypes
 import os
 import pickle
 import shutil
@@ -13,24 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-_CLONE_NEWNET = 0x40000000
 _NOBODY = 65534
-
-
-def _libc(name, *arguments):
-    libc = ctypes.CDLL(None, use_errno=True)
-    if getattr(libc, name)(*arguments):
-        raise OSError(ctypes.get_errno(), name)
-
-
-@pytest.fixture
-def own_network():
-    """Move this thread into an empty network namespace, and back afterwards."""
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    _libc("unshare", _CLONE_NEWNET)
-    yield
-    _libc("setns", before, _CLONE_NEWNET)
-    os.close(before)
 
 
 @pytest.fixture

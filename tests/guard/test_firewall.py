@@ -81,6 +81,23 @@ def test_what_was_on_before_stays_on(tmp_path):
     assert forwarding() == ["1", "0"]
 
 
+def test_what_is_on_already_need_not_be_written(tmp_path, monkeypatch):
+    """In a container /proc/sys can often be read only, and forwarding was switched on from outside."""
+
+    def write(name, value):
+        raise FirewallError("read-only")
+
+    for sysctl in FORWARD:
+        sysctl.write_text("1")
+    monkeypatch.setattr("rhp.guard.firewall._write", write)
+    firewall, undo = made(tmp_path, FirewallPolicy(forward=True))
+    firewall.apply()
+    assert asyncio.run(undo.run()) == []
+    FORWARD[1].write_text("0")
+    with pytest.raises(FirewallError, match="read-only"):
+        made(tmp_path, FirewallPolicy(forward=True))[0].apply()
+
+
 def test_rules_of_others_are_not_touched(tmp_path):
     nftables.run("table inet theirs {\nchain forward {\ntype filter hook forward priority 0; policy drop;\n}\n}")
     before = ruleset()
