@@ -16,12 +16,16 @@ from rhp.config.first import (
     gateway_certificates,
     gateway_psk,
 )
-from rhp.config.invitation import Invitation
+from rhp.config.invitation import Invitation, host_to_call
 from rhp.config.tomlfile import TomlFileError, read_toml
 from rhp.pki.ca import Credentials, create_ca, issue
+from rhp.pki.certificate import certificate_identities, read_certificates
+from rhp.pki.identity import format_identity
+from rhp.wire.iana import IdType
 
 Files = dict[str, NewFile]
 _LONGEST_CA_NAME = 64
+_HOSTS = (IdType.FQDN, IdType.IPV4_ADDR, IdType.IPV6_ADDR)
 
 
 def gateway_with_key(plan: Plan, client: str, config_name: str) -> tuple[Files, Invitation]:
@@ -39,7 +43,9 @@ def certified_gateway(plan: Plan, client: str, config_name: str) -> tuple[Files,
     """A gateway with a CA of its own, and a client with a certificate of that."""
     now = datetime.now(UTC)
     authority = create_ca(f"CA of {plan.name}"[:_LONGEST_CA_NAME], now)
-    ours = issue(authority, [plan.name], now)
+    # Where it is called belongs into a gateway's certificate: other programs look for what they dialled, and the next
+    # invitation is made from there.
+    ours = issue(authority, list(dict.fromkeys((plan.name, plan.address))), now)
     certificate, key = f"{plan.name}.pem", f"{plan.name}.key"
     files = {
         CA_KEY: NewFile(authority.private_key, secret=True),
@@ -52,21 +58,34 @@ def certified_gateway(plan: Plan, client: str, config_name: str) -> tuple[Files,
 
 
 def further_invitation(config_file: Path, client: str, address: str | None) -> Invitation:
-    """An invitation of the gateway that `certified_gateway` made, called at `address` or at its name.
+    """An invitation of the gateway that `certified_gateway` made.
 
-    ValueError with a sentence where there is no such gateway.
+    It is called at `address`, else where its certificate says beside its name, else at its name. ValueError with a
+    sentence where there is no such gateway.
     """
     folder = config_file.absolute().parent
     try:
         table = read_toml(config_file)[1]
         connection = table["connections"][CLIENTS]
         name, reachable = connection["local"]["id"], connection["children"]["net"]["local_ts"]
+        certificate = folder / connection["local"]["certs"][0]
         authority = Credentials((folder / CA_CERTIFICATE).read_bytes(), (folder / CA_KEY).read_bytes())
-    except (TomlFileError, KeyError, TypeError):
+    except (TomlFileError, KeyError, IndexError, TypeError):
         raise ValueError(f"{config_file} is not what rhp init gateway writes for clients with certificates") from None
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from None
-    return _certified(name, address or name, client, tuple(reachable), authority)
+    return _certified(name, address or _called(certificate, name) or name, client, tuple(reachable), authority)
+
+
+def _called(certificate: Path, name: str) -> str | None:
+    """The one other name that a gateway's certificate has; None where there is none, or more than one."""
+    try:
+        found = certificate_identities(read_certificates(certificate.read_bytes())[0])
+        hosts = [format_identity(one) for one in found if one.id_type in _HOSTS]
+        (other,) = dict.fromkeys(host for host in hosts if host.lower() != name.lower())
+        return host_to_call(other)
+    except (OSError, ValueError):
+        return None
 
 
 def client_files(invitation: Invitation, config_name: str) -> Files:

@@ -96,14 +96,15 @@ def gateway(
 
 @init.command()
 @click.argument("client")
-@click.option("--address", metavar="ADDRESS", help="Where clients call the gateway, if not at its name")
+@click.option("--address", metavar="ADDRESS", help="Where this client calls the gateway, if not where all do")
 @_force
 @_print
 @config_option
 def invite(client: str, address: str | None, force: bool, show: bool, config_file: Path) -> None:
     """Make an invitation for one more client
 
-    Needs the CA that rhp init gateway made. The running node need not be told.
+    Needs the CA that rhp init gateway made. Without --address the client calls the gateway where the gateway's
+    certificate says, as rhp init gateway was told, or else at its name. The running node need not be told.
 
     \b
     Example: rhp init invite laptop-2
@@ -118,6 +119,7 @@ def invite(client: str, address: str | None, force: bool, show: bool, config_fil
         fail(str(error))
     name_of_it = _invitation_name(invitation)
     _write(config_file, {name_of_it: NewFile(invitation.text().encode(), secret=True)}, force, check=False)
+    click.echo(f"{invitation.client} calls the gateway at {invitation.address}")
     _tell_invitation(config_file.parent / name_of_it, invitation, show)
 
 

@@ -6,11 +6,13 @@ import select
 import stat
 import subprocess
 import time
+from datetime import UTC, datetime
 
 import pytest
 
 from rhp.config.loading import load
 from rhp.lab.rhpnode import rhp_command
+from rhp.pki import ca
 
 AUTHS = ["certificate", "psk"]
 
@@ -89,6 +91,38 @@ def test_one_more_client_is_invited(rhp, made, tmp_path):
     again = rhp("init", "invite", "desk", "-c", gate / "rhp.toml")
     assert again.exit_code == 1
     assert f"{gate}/desk.invitation exists already" in again.output
+
+
+def called_by(rhp, gate, client, home, *more):
+    """Where the client of a further invitation calls the gateway."""
+    result = rhp("init", "invite", client, *more, "-c", gate / "rhp.toml")
+    assert result.exit_code == 0, result.output
+    assert rhp("init", "client", gate / f"{client}.invitation", "-y", "-c", home / client / "rhp.toml").exit_code == 0
+    loaded = load(home / client / "rhp.toml")
+    (connection,) = loaded.engine.connections
+    called = [str(one[0]) for one in connection.remote_addrs] or list(loaded.settings.hosts["gateway"])
+    assert f"{client} calls the gateway at {called[0]}\n" in result.output
+    return called
+
+
+@pytest.mark.parametrize("address", ["192.0.2.9", "2001:db8::9", "dyn.example.net", "vpn.example.org"])
+def test_further_clients_call_the_gateway_where_the_first_one_does(rhp, made, tmp_path, address):
+    gate, _ = made("--address", address)
+    assert load(gate / "rhp.toml").warnings == ()
+    assert called_by(rhp, gate, "desk", tmp_path) == [address]
+    assert called_by(rhp, gate, "phone", tmp_path, "--address", "198.51.100.1") == ["198.51.100.1"]
+
+
+@pytest.mark.parametrize("names", [["vpn.example.org"], ["vpn.example.org", "192.0.2.9", "192.0.2.10"]])
+def test_a_certificate_that_does_not_tell_leaves_the_name(rhp, made, tmp_path, names):
+    """One of before, or one with several names: which of them is to be called is not known."""
+    gate, _ = made("--address", "192.0.2.9")
+    authority = ca.Credentials((gate / "ca/ca.pem").read_bytes(), (gate / "ca/ca.key").read_bytes())
+    other = ca.issue(authority, names, datetime.now(UTC))
+    (gate / "vpn.example.org.pem").write_bytes(other.certificate)
+    assert called_by(rhp, gate, "desk", tmp_path) == ["vpn.example.org"]
+    (gate / "vpn.example.org.pem").write_text("damaged")
+    assert called_by(rhp, gate, "phone", tmp_path) == ["vpn.example.org"]
 
 
 def test_a_gateway_with_a_shared_key_invites_nobody_else(rhp, made, tmp_path):
