@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rhp.config.loading import Loaded
 from rhp.diagnosis.finding import Finding, fine, note, problem
+from rhp.diagnosis.interfaces import networks_behind_us
 from rhp.diagnosis.nftables import Packet, Ruleset
 
 SUBJECT = "firewall"
@@ -110,6 +111,30 @@ def judge(ruleset: Ruleset, loaded: Loaded) -> Iterator[Finding]:
     yield from found
     if not found:
         yield fine(SUBJECT, "nftables lets IKE and ESP in and out")
+    for version, interface in dict.fromkeys(_forwarded(loaded)):
+        yield from _through(ruleset, version, interface)
+
+
+def _forwarded(loaded: Loaded) -> Iterator[tuple[int, str]]:
+    """The IP version and the interface of what peers send to networks behind us."""
+    devices = {hub.name: hub.interface for hub in loaded.settings.hubs} | {"": loaded.settings.interface}
+    hubs = {one.name: one.policy.hub for one in loaded.engine.connections}
+    for connection, version in networks_behind_us(loaded):
+        device = devices[hubs[connection]]
+        yield version, device.bridge or device.name
+
+
+def _through(ruleset: Ruleset, version: int, interface: str) -> Iterator[Finding]:
+    """Of TCP, which stands for all: what is to be forwarded meets chains that have nothing to do with our ports."""
+    fate, place = ruleset.fate(Packet(version, "tcp", None, "new", interface), "forward")
+    what = f"IPv{version} from {interface} to the networks behind this machine"
+    advice = f'run nft insert rule {place} iifname "{interface}" accept, and write it where your rules come from'
+    if fate == "blocked":
+        yield problem(SUBJECT, f"{what} is not forwarded: chain {place} drops it", advice)
+    elif fate == "depends":
+        yield note(SUBJECT, f"whether {what} is forwarded depends on more than that, in chain {place}", advice)
+    else:
+        yield fine(SUBJECT, f"nftables lets {what} through")
 
 
 def _one(ruleset: Ruleset, words: str, packet: Packet, hook: str, way: str) -> Iterator[Finding]:

@@ -69,7 +69,7 @@ def forwarding(loaded: Loaded, net: Path = _NET, *, running: bool = False) -> It
     """Whether packets of peers in tunnel mode get further than this machine; a node that starts may see to it."""
     will_be = loaded.policy.firewall.forward and not running
     for version, words, key in ((4, "IPv4", "ipv4/ip_forward"), (6, "IPv6", "ipv6/conf/all/forwarding")):
-        whose = [name for name, behind in _networks_behind_us(loaded) if behind == version]
+        whose = [name for name, behind in networks_behind_us(loaded) if behind == version]
         if not whose:
             continue
         if will_be:
@@ -106,7 +106,7 @@ def _is_strict(name: str, conf: Path) -> bool:
     return max(_read(conf / "all" / "rp_filter") or "0", own or "0") == _STRICT
 
 
-def _networks_behind_us(loaded: Loaded) -> Iterator[tuple[str, int]]:
+def networks_behind_us(loaded: Loaded) -> Iterator[tuple[str, int]]:
     """Each connection with the IP version of a network of ours that its peers may reach, beyond this machine.
 
     What lies in the network of an interface of ours is at hand without forwarding.

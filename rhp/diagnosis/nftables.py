@@ -20,12 +20,14 @@ _PROTOCOLS = {"udp": 17, "esp": 50, "tcp": 6, "icmp": 1, "icmpv6": 58, "ah": 51,
 
 @dataclass(frozen=True, slots=True)
 class Packet:
-    """What is known: the IP version, the protocol by name, the ports of UDP, and what conntrack calls it."""
+    """What is known: the IP version, the protocol by name, the ports of UDP, what conntrack calls it, and the interface
+    by which it comes; None is some interface to the network."""
 
     version: int
     protocol: str
     port: int | None = None
     state: str = "new"
+    interface: str | None = None
 
 
 class Ruleset:
@@ -165,7 +167,9 @@ def _of_meta(key: object, packet: Packet) -> tuple[object, ...] | None:
         return _named(packet)
     if key == "nfproto":
         return ("ipv4", 2) if packet.version == 4 else ("ipv6", 10)
-    return _ELSEWHERE if key in ("iif", "iifname") else None
+    if key in ("iif", "iifname"):
+        return _ELSEWHERE if packet.interface is None else (packet.interface,)
+    return None
 
 
 class _Elsewhere(tuple[object, ...]):
@@ -189,7 +193,9 @@ def _contains(right: object, known: tuple[object, ...]) -> bool | None:
         return _contains(right["elem"].get("val"), known) if "elem" in right else None
     if isinstance(right, list):
         return _any(_contains(one, known) for one in right)
-    return right in known or right == "*"
+    if isinstance(right, str) and right.endswith("*"):
+        return any(isinstance(one, str) and one.startswith(right[:-1]) for one in known) or right == "*"
+    return right in known
 
 
 def _any(values: Iterable[bool | None]) -> bool | None:

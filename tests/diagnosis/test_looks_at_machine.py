@@ -256,6 +256,20 @@ def test_the_firewall_is_judged_for_who_calls_and_for_who_waits(loaded):
     assert "meta l4proto esp accept" in found[2].advice
 
 
+def test_the_firewall_is_judged_for_what_is_forwarded(loaded):
+    chain = {"family": "ip", "table": "t", "name": "fwd", "type": "filter", "hook": "forward", "policy": "drop"}
+    rules = Ruleset({"nftables": [{"chain": chain}]})
+    # Nobody is to get further than this machine.
+    assert levels(firewall.judge(rules, loaded())) == ["ok"]
+    found = list(firewall.judge(rules, loaded(connection=TUNNEL)))
+    assert levels(found) == ["ok", "problem"]
+    assert found[1].advice.startswith('run nft insert rule ip t fwd iifname "rhp-test0" accept')
+    # A bridge is what the packets come from, as far as IP goes.
+    (_, told) = firewall.judge(rules, loaded(interface='bridge = "br7"', connection=TUNNEL))
+    assert 'iifname "br7" accept' in told.advice
+    assert levels(firewall.judge(Ruleset({}), loaded(connection=TUNNEL))) == ["ok", "ok"]
+
+
 def test_mistakes_and_warnings_become_findings(loaded, tmp_path):
     loaded()
     (tmp_path / "office.psk").write_text("short-key-9\n")

@@ -33,6 +33,38 @@ def test_without_rules_everything_passes():
     assert chain(policy="accept").fate(IKE, "input") == ("passes", None)
 
 
+DOCKERS = """
+table ip filter {
+    chain DOCKER { oifname "docker0" tcp dport 80 accept; }
+    chain FORWARD {
+        type filter hook forward priority 0; policy drop;
+        %s
+        ct state established accept
+        jump DOCKER
+    }
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "fate"),
+    [
+        ("", "depends"),
+        ('iifname "rhp0" accept', "passes"),
+        ('iifname "rhp*" accept', "passes"),
+        ('iifname { "eth0", "rhp0" } accept', "passes"),
+        ('iifname "rhp1" accept', "depends"),
+        ('iifname "rhp0" drop', "blocked"),
+        ('iifname != "rhp0" accept', "depends"),
+    ],
+)
+def test_what_a_peer_sends_on_through_this_machine(rule, fate):
+    packet = Packet(4, "tcp", None, "new", "rhp0")
+    assert ruleset(DOCKERS % rule).fate(packet, "forward")[0] == fate
+    # Chains of IPv4 have no say in IPv6.
+    assert ruleset(DOCKERS % rule).fate(Packet(6, "tcp", None, "new", "rhp0"), "forward")[0] == "passes"
+
+
 def test_a_policy_that_drops_is_to_blame():
     assert chain().fate(IKE, "input") == ("blocked", "inet own in")
     assert chain().fate(IKE, "output") == ("passes", None)
