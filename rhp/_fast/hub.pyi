@@ -5,6 +5,9 @@ class MacTable:
     def learn(self, mac: int, port: int, now: int) -> str:
         """What came of it: "kept", "new", "moved", "full" or "spoofed"."""
 
+    def may_learn(self, now: int) -> bool:
+        """Whether one peer may make one more station known; all questions are those of the same peer."""
+
     def lookup(self, mac: int, now: int) -> int | None:
         """The port, or None."""
 

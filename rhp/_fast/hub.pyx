@@ -2,10 +2,12 @@
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
-from rhp._fast.entry cimport HUB_MAX_PORT, HUB_STATIC
+from rhp._fast.entry cimport HUB_MAX_PORT, HUB_STATIC, table_share_take
 from rhp._fast.frame cimport mac_is_group
 from rhp._fast.neighbour cimport neighbours_free, neighbours_new
+from rhp._fast.rate cimport rate_t
 from atomic cimport ACQUIRE, RELAXED, SEQ_CST, cas64, load64, store64
 from linux_system cimport getrandom
 
@@ -195,8 +197,10 @@ cdef class MacTable:
     """One table for tests and tools; the lanes use `hub_t` itself. MACs are integers, times milliseconds."""
 
     cdef hub_t* hub
+    cdef rate_t share
 
     def __cinit__(self, ageing: int = 600_000) -> None:
+        memset(&self.share, 0, sizeof(self.share))
         self.hub = hub_new(HUB_SLOTS)
         if self.hub == NULL:
             raise MemoryError
@@ -211,6 +215,10 @@ cdef class MacTable:
         if result == LEARN_UNKNOWN:
             result = hub_insert(self.hub, mac, port, now)
         return ("kept", "new", "moved", "full", "spoofed")[<int>result]
+
+    def may_learn(self, now: int) -> bool:
+        """Whether one peer may make one more station known; all questions are those of the same peer."""
+        return table_share_take(&self.share, self.hub.mask, now)
 
     def lookup(self, mac: int, now: int) -> int | None:
         """The port, or None."""

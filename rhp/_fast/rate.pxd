@@ -3,18 +3,18 @@
 from libc.stdint cimport uint64_t
 
 ctypedef struct rate_t:
-    uint64_t tokens                 # Zeroed memory is a full allowance.
-    uint64_t refilled               # Milliseconds.
+    uint64_t used                   # Zeroed memory is a full allowance, also in the first minutes of a machine's clock.
+    uint64_t given                  # Milliseconds: up to when it was given back.
 
 
 cdef inline bint rate_take(rate_t* rate, uint64_t now_ms, uint64_t every_ms, uint64_t burst) noexcept nogil:
-    cdef uint64_t fresh = (now_ms - rate.refilled) / every_ms
+    cdef uint64_t fresh = (now_ms - rate.given) / every_ms
     if fresh:
-        rate.refilled = now_ms
-        rate.tokens = min(burst, rate.tokens + fresh)
-    if rate.tokens == 0:
+        rate.given = now_ms
+        rate.used -= min(fresh, rate.used)
+    if rate.used >= burst:
         return False
-    rate.tokens -= 1
+    rate.used += 1
     return True
 
 

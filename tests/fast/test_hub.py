@@ -149,3 +149,15 @@ def test_threads_may_learn_at_once():
         thread.join()
     macs = [entry[0] for entry in table.entries(20)]
     assert len(macs) == len(set(macs)) == 500
+
+
+@pytest.mark.parametrize("since_the_start", [0, 100, 7 * 24 * 3_600_000])
+def test_a_peer_has_its_whole_share_at_once_also_when_the_machine_has_just_started(since_the_start):
+    table = MacTable()
+    share = 32768 // 8
+    assert sum(table.may_learn(since_the_start) for _ in range(share + 10)) == share
+    # One more of it in a hundred milliseconds.
+    assert not table.may_learn(since_the_start + 99)
+    assert table.may_learn(since_the_start + 100)
+    assert not table.may_learn(since_the_start + 100)
+    assert sum(table.may_learn(since_the_start + 10**9) for _ in range(share + 10)) == share

@@ -24,8 +24,11 @@ def readable(fd, seconds=0.0):
 def test_ike_comes_with_both_addresses(family):
     with Rig(family=family) as rig:
         peer = rig.peer()
+        # A lane that has taken a descriptor over wakes us for that, with nothing to tell.
+        rig.settle()
+        assert rig.events() == []
         peer.send_raw(MARKER + b"an IKE message")
-        assert readable(rig.plane.event_fd, 3)
+        assert readable(rig.plane.event_fd, 10)
         port = peer.sock.getsockname()[1]
         assert rig.events() == [("ike", rig.ip, port, rig.ip, rig.port, b"an IKE message")]
         assert not readable(rig.plane.event_fd)
@@ -51,9 +54,12 @@ def test_sizes_up_to_the_largest(rig):
 
 def test_keepalives_are_swallowed(rig):
     peer = rig.peer()
+    rig.settle()
+    rig.events()
+    before = rig.count("keepalives-in")
     for _ in range(3):
         peer.send_raw(b"\xff")
-    rig.wait_count("keepalives-in", 3)
+    rig.wait_count("keepalives-in", before + 3)
     assert rig.events() == []
     assert not readable(rig.plane.event_fd)
 
