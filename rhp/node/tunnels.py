@@ -125,7 +125,7 @@ class Tunnels:
         """The interface was made anew: set every route again."""
         self.mtu = self._configured_mtu
         self._routed, self._captured = Tally(), Tally()
-        ours = [lineage for lineage in self._children if lineage.policy.hub == self._hub]
+        ours = self._ours()
         for lineage in ours:
             lineage.routes.clear()
             lineage.captures.clear()
@@ -140,13 +140,18 @@ class Tunnels:
         """
         old, self._interface, self._configured_mtu = self._interface, interface, mtu
         if old.addresses != interface.addresses:
-            for lineage in self._children:
+            ours = self._ours()
+            for lineage in ours:
                 self._take_back(lineage)
-            for lineage in self._children:
+            for lineage in ours:
                 self._add_routes(lineage)
         if interface.mtu != old.mtu and mtu != self.mtu:
             self._set_mtu(mtu)
         self.follow_mtu()
+
+    def _ours(self) -> list[Lineage]:
+        """The live lineages of this hub."""
+        return [lineage for lineage in self._children if lineage.policy.hub == self._hub]
 
     def _add_routes(self, lineage: Lineage) -> None:
         for route in routes_of(lineage, self._interface.name, self._sources()):
