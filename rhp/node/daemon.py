@@ -397,7 +397,7 @@ class Node:
         """The outer addresses of a peer: those configured, and those that it told us of."""
         config = self._config.connection(lineage.connection)
         found = [net[0] for net in config.remote_addrs if net.num_addresses == 1] if config is not None else []
-        told = (sa.peer_addresses for sa in self._engine.status() if sa.ike_id == lineage.ike_id)
+        told = (sa.peer_addresses for sa in self._engine.status(lineage.connection) if sa.ike_id == lineage.ike_id)
         return found + [address for addresses in told for address in addresses]
 
     def _picture(self) -> dict[str, Any]:

@@ -111,6 +111,8 @@ class Tunnels:
 
     def moved(self, lineage: Lineage) -> None:
         """A pair goes over another path: what is captured has to spare the peer's new address."""
+        if not lineage.captures:
+            return
         outers = self._outers(lineage)
         for index, one in enumerate(lineage.captures):
             if one.outers != outers:

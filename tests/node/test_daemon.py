@@ -92,6 +92,22 @@ def test_an_address_that_another_interface_has_is_told(configured, run, monkeypa
     assert all(one["detail"].startswith("another interface of this machine has 10.255.254.1; write") for one in found)
 
 
+def test_where_a_peer_may_be_is_asked_of_its_own_connection_alone(configured, run, monkeypatch):
+    async def body():
+        a, b = configured("a"), configured("b")
+        async with serving(*b), serving(*a) as (node, _):
+            (lineage,) = await until(lambda: list(node._children))
+            asked, told = [], node._engine.status
+            monkeypatch.setattr(node._engine, "status", lambda *names: asked.append(names) or told(*names))
+            (sa,) = told("cable")
+            found = node._ends(lineage)
+            monkeypatch.undo()
+            assert found == [ip_address("127.0.0.1"), *sa.peer_addresses]
+            assert asked == [("cable",)]
+
+    run(body())
+
+
 def test_a_wrong_key_is_told_by_both_nodes(configured, run):
     async def body():
         a, b = configured("a"), configured("b", psk=b"fedcba9876543210")

@@ -8,7 +8,7 @@ import pytest
 
 from rhp.crypto.proposal import default_esp_proposals
 from rhp.guard.policy import PskSecret
-from rhp.guard.protocol import AddRoute, ConfigureLink, RemoveRoute
+from rhp.guard.protocol import AddRoute, CaptureTraffic, ConfigureLink, RemoveRoute
 from rhp.ike.config import ChildConfig
 from rhp.node.settings import HubSettings, InterfaceSettings
 from rhp.node.tunnels import Tunnels
@@ -109,5 +109,20 @@ def test_other_addresses_of_one_interface_leave_the_routes_of_the_other(story, h
             "own": ["rhp0"],
             "blue": ["rhp-blue"],
         }
+
+    story(tell)
+
+
+def test_a_peer_that_moves_is_looked_for_only_where_traffic_is_captured(story):
+    async def tell(hubs):
+        await hubs.asked()
+        for lineage in hubs.rig.children:
+            hubs.moved(lineage)
+        assert await hubs.asked(AddRoute, RemoveRoute, CaptureTraffic) == []
+        lineage = next(iter(hubs.rig.children))
+        lineage.captures.append(CaptureTraffic("rhp0", "0.0.0.0/0", ("192.0.2.2",), "10.88.0.2", "10.0.0.1"))
+        with pytest.raises(AssertionError, match="nobody has to know"):
+            hubs.moved(lineage)
+        lineage.captures.clear()
 
     story(tell)
