@@ -29,6 +29,7 @@ from rhp.wire.identity import Identity
 from rhp.wire.sa import SA, Proposal
 
 Fitting = tuple[IdentityPattern, ConnectionConfig]
+Allowed = Callable[[ConnectionConfig], bool]
 
 
 def no_names() -> Sequence[Identity]:
@@ -93,10 +94,15 @@ def by_identity(directory: Directory, path: Path, claim: Claim) -> ConnectionCon
     nobody takes the name that another connection knows better. Who proves nothing has no name, and fits nothing but the
     pattern of those (RFC 7619).
     """
+    return _meant(directory, path, claim, lambda one: allows(one, claim.suite))
+
+
+def _meant(directory: Directory, path: Path, claim: Claim, allowed: Allowed) -> ConnectionConfig:
+    """As `by_identity`, where `allowed` says whether a connection allows the suite."""
     refusal: NobodyFits | None = None
     for group in filter(None, _groups(directory, path, claim)):
         try:
-            return _settle(group, claim)
+            return _settle(group, claim, allowed)
         except NobodyFits as error:
             refusal = refusal or error
             # A wider pattern is no way around a realm.
@@ -111,15 +117,16 @@ def by_identity(directory: Directory, path: Path, claim: Claim) -> ConnectionCon
 def still_means(directory: Directory, path: Path, claim: Claim, connection: ConnectionConfig) -> bool:
     """Whether a peer that once belonged to `connection` does so still, as far as it can be seen without a certificate.
 
+    Only who it is counts: a suite that was agreed on stays good for what uses it, as other proposals cut nothing.
     The ID alone does not tell of whom a realm took by its certificate. The rules between realms are the same as then,
     if the caller has compared `Directory.rules`; so it is enough that no pattern knows the ID itself.
     """
     if connection.match and claim.method == "pubkey":
         known = _reachable(directory, path, claim, claim.peer)
         if not any(_is_narrow(one) and one[1].remote.method == claim.method for one in known):
-            return allows(connection, claim.suite)
+            return True
     with suppress(NobodyFits):
-        return by_identity(directory, path, claim) is connection
+        return _meant(directory, path, claim, lambda one: one is connection or allows(one, claim.suite)) is connection
     return False
 
 
@@ -191,10 +198,10 @@ def _distinct(connections: Sequence[ConnectionConfig]) -> list[ConnectionConfig]
     return list({one.name: one for one in connections}.values())
 
 
-def _settle(group: Sequence[ConnectionConfig], claim: Claim) -> ConnectionConfig:
+def _settle(group: Sequence[ConnectionConfig], claim: Claim, allowed: Allowed) -> ConnectionConfig:
     """The one of equals that it is: a connection of its own before a realm, and of two realms neither."""
     own = [one for one in group if not one.match]
-    suitable = [one for one in own or group if allows(one, claim.suite)]
+    suitable = [one for one in own or group if allowed(one)]
     if not own and len(group) > 1:
         names = " and of ".join(one.name for one in group[:2])
         raise NobodyFits("ambiguous-realm", f"the peer {format_identity(claim.peer)} may be of the realm {names}")

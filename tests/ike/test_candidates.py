@@ -6,7 +6,7 @@ import pytest
 
 from rhp.crypto.errors import NoProposalChosen
 from rhp.crypto.proposal import parse_esp_proposal, parse_ike_proposal
-from rhp.ike.candidates import Claim, NobodyFits, by_proposal, serves
+from rhp.ike.candidates import Claim, NobodyFits, by_proposal, serves, still_means
 from rhp.ike.candidates import by_identity as choose
 from rhp.ike.config import ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, RemoteAuth
 from rhp.ike.directory import Directory
@@ -106,6 +106,16 @@ def test_by_identity_the_pattern_that_says_most_wins():
 def test_by_identity_the_first_of_equals_wins():
     connections = [make("first"), make("second")]
     assert by_identity(connections, suite(), parse_identity("a@x"), None, "psk").name == "first"
+
+
+def test_who_was_told_from_others_by_the_suite_is_still_meant():
+    first, second = make("first", ike=CBC), make("second")
+    claim = Claim(parse_identity("a@x"), None, "psk", suite())
+    assert still_means(Directory((first, second)), HERE, claim, second)
+    # Other proposals of its own cut nothing; but the peer is another one's that it could come to.
+    changed = make("second", ike=CBC)
+    assert still_means(Directory((changed,)), HERE, claim, changed)
+    assert not still_means(Directory((make("first"), changed)), HERE, claim, changed)
 
 
 def test_by_identity_whom_the_peer_wants():
