@@ -44,7 +44,7 @@ class Site:
 
 
 class Directory:
-    """All that is asked of a list of connections. `rules` is a digest of all that decides between realms."""
+    """All that is asked of a list of connections. `rules` is a digest of what decides whose a peer is."""
 
     __slots__ = ("_by_name", "_sites", "connections", "names_count", "patterns", "rules")
 
@@ -91,6 +91,8 @@ class Directory:
 def _digest(connections: Sequence[ConnectionConfig]) -> bytes:
     digest = blake2s(digest_size=16)
     for one in connections:
-        for part in (one.name, one.remote.method, *(pattern.text for pattern in one.match)):
+        # A connection's own pattern as well, for it may take a peer out of a realm.
+        kind = "realm" if one.match else "connection"
+        for part in (one.name, kind, one.remote.method, *(pattern.export() for pattern in one.patterns)):
             digest.update(len(part.encode()).to_bytes(4) + part.encode())
     return digest.digest()

@@ -8,6 +8,8 @@ from ladder_reload import of, own, reload
 from ladder_world import connection
 
 from rhp.ike.events import IkeClosed
+from rhp.pki.identity import parse_identity
+from rhp.realm.pattern import IdentityPattern
 
 CARL, DAN, DORA = "carl@sales.example.org", "dan@sales.example.org", "dora@works.example.org"
 OTHER = "aes256gcm16-prfsha384-ecp384"
@@ -49,3 +51,21 @@ def test_who_gets_a_connection_of_its_own_leaves_the_realm_whatever_its_proposal
     assert of(link.b, "sales") == ([], [])
     (closed,) = link.b.happened(IkeClosed)
     assert closed.reason == "connection-changed"
+
+
+def test_an_id_that_a_connection_has_from_now_on_takes_its_peer_out_of_the_realm_and_nobody_else(ladder):
+    b = gate(realm("sales", "*@sales.example.org"), connection(OURS, DORA, name="own"), pools=())
+    link = ladder(peers(CARL, DAN), b, own_keys(**{CARL: KEY, DAN: KEY}), keys(sales=KEY, own=KEY))
+    for who in (CARL, DAN):
+        link.establish(connection=who)
+    sales, mine = own(link.b)
+    theirs = replace(mine, remote=replace(mine.remote, pattern=IdentityPattern.parse(CARL)))
+    assert reload(link, link.b, sales, theirs)["own"].keys == ("remote.id",)
+    link.settle()
+    assert [(closed.peer, closed.reason) for closed in link.b.happened(IkeClosed)] == [
+        (parse_identity(CARL), "connection-changed")
+    ]
+    assert [sa.peer for sa in link.b.engine.status()] == [parse_identity(DAN)]
+    # And it comes back as what it is now.
+    link.establish(connection=CARL)
+    assert {(sa.connection, sa.realm) for sa in link.b.engine.status()} == {("sales", "sales"), ("own", "")}
