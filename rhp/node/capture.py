@@ -68,6 +68,8 @@ class Capture:
             pass  # What an earlier capture left.
         client = _Client(put, request.fields.get("connection", ""), lost_before=self._plane.frames_lost())
         self._client = client
+        # Ports that an earlier capture knew may be others' by now.
+        self._names.clear()
         self._plane.capture(int(octets))
         self._journal.write("capture begun", connection=client.connection or None, octets=int(octets))
         return self._end

@@ -1,5 +1,7 @@
 """A capture's place in the node: who may begin one, and what becomes of copies that nobody reads."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from rhp.node.capture import Capture
@@ -35,9 +37,15 @@ class Journal:
 
 
 @pytest.fixture
-def world():
+def lineages():
+    """Those that live."""
+    return []
+
+
+@pytest.fixture
+def world(lineages):
     plane, journal, soon = Plane(), Journal(), []
-    return Capture(plane, lambda: iter(()), journal, soon.append), plane, journal, soon
+    return Capture(plane, lambda: iter(lineages), journal, soon.append), plane, journal, soon
 
 
 def copies(number, size=100):
@@ -107,3 +115,23 @@ def test_only_the_connection_that_was_asked_for(world):
     plane.frames = copies(4)
     capture.drain()
     assert lines == []
+
+
+def test_a_port_that_is_another_connection_s_by_now_has_its_name(world, lineages):
+    capture, plane, _, _ = world
+    told = []
+    for name, other in (("office", "home"), ("home", "office")):
+        lineages[:] = [SimpleNamespace(port=7, connection=name, peer=(2, f"{name}.example.org".encode()))]
+        end = capture.begin(request("100"), lambda event: told.extend(event["frames"]) or True)
+        plane.frames = copies(1)
+        capture.drain()
+        end()
+        # Whoever asks for the one that had the port gets nothing.
+        end = capture.begin(request("100", connection=other), lambda event: told.extend(event["frames"]) or True)
+        plane.frames = copies(1)
+        capture.drain()
+        end()
+    assert [(one["connection"], one["peer"]) for one in told] == [
+        ("office", "office.example.org"),
+        ("home", "home.example.org"),
+    ]
