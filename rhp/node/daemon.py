@@ -115,7 +115,7 @@ class Node:
         self._watch = PathWatch(self._plane, self._children, self._hubs, self._journal, self._paths)
         self._adapter = self._make_adapter()
         self._keeper = self._make_keeper()
-        self._hooks = HookAsker(self._guard, settings, lambda name: self._config.connection(name))
+        self._hooks = HookAsker(self._guard, settings, lambda name: self._config.connection(name), self._hubs.device)
         self._rooms = self._make_rooms()
         self._reloader = Reloader(
             self._guard,

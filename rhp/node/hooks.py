@@ -25,16 +25,26 @@ SKIPPED = "hooks-skipped"
 
 
 class HookAsker:
-    """Hears the engine's events and asks for the hooks of those that are wanted; `find` gives a connection by name."""
+    """Hears the engine's events and asks for the hooks of those that are wanted.
 
-    def __init__(self, guard: Guard, settings: NodeSettings, find: Callable[[str], ConnectionConfig | None]) -> None:
+    `find` gives a connection by name, `device` the interface of a hub by the hub's name, empty where there is none.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        settings: NodeSettings,
+        find: Callable[[str], ConnectionConfig | None],
+        device: Callable[[str], str],
+    ) -> None:
         self._guard = guard
         self._wanted = frozenset(settings.hooked)
         self._find = find
-        self._devices = {one.name: one.interface.name for one in settings.hubs} | {"": settings.interface.name}
+        self._device = device
         self._paths: dict[int, Path] = {}
         self._peers: dict[int, str] = {}
-        self._up: set[int] = set()
+        # Tunnels that are up, each with the interface that it came up on: a reload may put its connection elsewhere.
+        self._up: dict[int, str] = {}
         self._asking: set[asyncio.Task[object]] = set()
         self.counters: Counter[str] = Counter({SKIPPED: 0})
 
@@ -52,7 +62,7 @@ class HookAsker:
                 self._peers[event.ike_id] = format_identity(event.peer)
             case events.ChildEstablished(ike_id=ike_id):
                 if ike_id not in self._up:
-                    self._up.add(ike_id)
+                    self._up[ike_id] = self._device_of(event.connection)
                     self._tell("tunnel-up", ike_id, event.connection)
             case events.PathChanged():
                 self._paths[event.ike_id] = event.new
@@ -69,7 +79,7 @@ class HookAsker:
     def _closed(self, event: events.IkeClosed) -> None:
         if event.ike_id in self._up:
             self._tell("tunnel-down", event.ike_id, event.connection, reason=event.reason)
-        self._up.discard(event.ike_id)
+        self._up.pop(event.ike_id, None)
         self._paths.pop(event.ike_id, None)
         self._peers.pop(event.ike_id, None)
 
@@ -82,7 +92,7 @@ class HookAsker:
         peer: Identity | None = None,
         reason: str = "",
     ) -> None:
-        path, config = self._paths.get(ike_id), self._find(connection)
+        path, device = self._paths.get(ike_id), self._up.get(ike_id)
         self._ask(
             RunHook(
                 event,
@@ -91,10 +101,14 @@ class HookAsker:
                 str(path.local.ip) if path is not None else "",
                 str(path.remote.ip) if path is not None else "",
                 addresses,
-                self._devices.get(config.policy.hub, "") if config is not None else "",
+                self._device_of(connection) if device is None else device,
                 reason,
             )
         )
+
+    def _device_of(self, connection: str) -> str:
+        config = self._find(connection)
+        return self._device(config.policy.hub) if config is not None else ""
 
     def _ask(self, question: RunHook) -> None:
         if question.event not in self._wanted:

@@ -123,6 +123,10 @@ class Hubs:
         """The names of all interfaces."""
         return tuple(hub.settings.interface.name for hub in self._hubs.values())
 
+    def device(self, name: str) -> str:
+        """The interface of that hub, empty where there is no such hub."""
+        return self._hubs[name].settings.interface.name if name in self._hubs else ""
+
     def stations(self) -> Mapping[str, Station]:
         """Who we are on the Ethernet of each named hub."""
         return {name: hub.station() for name, hub in self._hubs.items() if name != OWN}

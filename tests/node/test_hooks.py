@@ -2,6 +2,7 @@
 
 import asyncio
 from ipaddress import ip_address
+from types import SimpleNamespace
 
 from rhp.guard.protocol import Done, RunHook
 from rhp.ike import events
@@ -9,8 +10,9 @@ from rhp.ike.errors import Fault
 from rhp.ike.path import Endpoint, Path
 from rhp.node.hook_events import EVENTS
 from rhp.node.hooks import HookAsker
-from rhp.node.settings import InterfaceSettings, NodeSettings
+from rhp.node.settings import NodeSettings
 from rhp.pki.identity import parse_identity
+from rhp.realm.policy import PortPolicy
 
 PEER = parse_identity("b.example.org")
 OUTER = Path(Endpoint(ip_address("192.0.2.1"), 4500), Endpoint(ip_address("192.0.2.2"), 4500), True)
@@ -36,10 +38,23 @@ def told(wanted, *happened):
 
     async def story():
         guard = Guard()
-        settings = NodeSettings(interface=InterfaceSettings(name="rhp0"), hooked=tuple(wanted))
-        asker = HookAsker(guard, settings, lambda name: None)
+        places = {}
+        asker = HookAsker(
+            guard,
+            NodeSettings(hooked=tuple(wanted)),
+            lambda name: SimpleNamespace(policy=PortPolicy(name)) if name in places else None,
+            lambda hub: places[hub],
+        )
         for event in happened:
-            asker.node(event) if isinstance(event, str) else asker.heard(event)
+            match event:
+                case str():
+                    asker.node(event)
+                case dict():
+                    # Where connections are from now on; others there are none.
+                    places.clear()
+                    places.update(event)
+                case _:
+                    asker.heard(event)
         await asyncio.sleep(0)
         return guard, asker
 
@@ -109,3 +124,35 @@ def test_a_storm_is_bounded_and_what_is_left_out_is_counted():
     assert len(guard.asked) == 256
     assert asker.counters == {"hooks-skipped": 500 - 256}
     assert told(EVENTS, *storm[:20])[1].counters == {"hooks-skipped": 0}
+
+
+def test_a_tunnel_has_the_interface_that_it_came_up_on_until_it_ends():
+    gave = events.AddressLeased(7, "office", PEER, (ip_address("10.88.0.2"),))
+    moved = events.PathChanged(7, "office", OUTER, MOVED, "nat-moved")
+    questions = asked(
+        EVENTS,
+        {"office": "rhp0"},
+        established(),
+        gave,
+        child(1),
+        # A reload puts the connection elsewhere, and another one takes it out of the file.
+        {"office": "rhp-blue"},
+        moved,
+        {},
+        closed(),
+        {"office": "rhp-blue"},
+        established(),
+        child(2),
+        closed(),
+        {},
+        gave,
+    )
+    assert [(one.event, one.interface) for one in questions] == [
+        ("address-leased", "rhp0"),
+        ("tunnel-up", "rhp0"),
+        ("path-changed", "rhp0"),
+        ("tunnel-down", "rhp0"),
+        ("tunnel-up", "rhp-blue"),
+        ("tunnel-down", "rhp-blue"),
+        ("address-leased", ""),
+    ]

@@ -8,10 +8,7 @@ import pytest
 from loopback import until
 from reload_rig import SECRET, both_up, pair, serving, spis, up
 
-from rhp.guard.protocol import (
-    OpenTap,
-    Refused,
-)
+from rhp.guard.protocol import Done, OpenTap, Refused, RunHook
 from rhp.node.control.client import ask
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import CommandRefused
@@ -91,6 +88,30 @@ def test_a_hub_comes_with_its_connection_and_goes_with_it(written):
             await until(lambda: hubs(a) == [("", "no-such-a", 2)])
             assert spis(a, "stays") == before
             assert not a._rooms.leaving
+
+    asyncio.run(story())
+
+
+def test_a_hook_hears_of_the_interface_of_a_hub_that_came_by_a_reload(written):
+    async def story():
+        hooks = [{"on": ["tunnel-up", "tunnel-down"], "command": ["/bin/true"]}]
+        there = serving(written("b", "stays", "comes"))
+        async with there as (b, _), serving(written("a", "stays", hooks=hooks)) as (a, guard):
+            guard.answers[RunHook] = Done()
+
+            def told():
+                asked = [one for one in guard.asked if isinstance(one, RunHook) and one.connection == "comes"]
+                return [(one.event, one.interface) for one in asked]
+
+            written("a", "stays", "comes", tables={"comes": {"hub": "blue"}}, **BLUE, hooks=hooks)
+            assert (await a.reload("test"))["applied"]
+            await until(lambda: both_up(a, b, "stays", "comes") and told())
+            assert told() == [("tunnel-up", "blue")]
+            # Out of its hub: what ends was there, and what comes is here.
+            written("a", "stays", "comes", hooks=hooks)
+            assert (await a.reload("test"))["applied"]
+            await until(lambda: len(told()) == 3)
+            assert told()[1:] == [("tunnel-down", "blue"), ("tunnel-up", "no-such-a")]
 
     asyncio.run(story())
 
