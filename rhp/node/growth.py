@@ -56,8 +56,7 @@ class Growth:
                 raise StartError(f"all {lane} lanes are in use; write a larger node.spare_lanes and restart the node")
             for family in families():
                 await open_lane(self._guard, self._plane, self._settings, lane, family, raw_esp=self._raw_esp)
-            await self._hubs.add_queue(lane)
-            self._plane.add_lane()
+            await self._hubs.add_lane(lane)
             self._journal.write("lane added", lane=lane)
             self._command(partial(self._engine.set_lanes, self._plane.lanes))
             return lane

@@ -7,6 +7,7 @@ or with the hub of one peer, does so through here.
 
 from __future__ import annotations
 
+import asyncio
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -84,7 +85,11 @@ def places(plane: DataPlane, settings: NodeSettings) -> dict[str, HubPlace]:
 
 
 class Hubs:
-    """All hubs of a node. `addresses` gives this machine's addresses, `ends` where a peer may be reached."""
+    """All hubs of a node. `addresses` gives this machine's addresses, `ends` where a peer may be reached.
+
+    Interfaces are made, widened and taken away one after the other, for each of them has as many queues as there are
+    lanes.
+    """
 
     def __init__(
         self,
@@ -106,6 +111,8 @@ class Hubs:
         self._path_mtu = settings.path_mtu
         self._addresses = addresses
         self._ends = ends
+        self._turns = asyncio.Lock()
+        self._closed = False
         self.belong(connections)
         own = NamedHubSettings(OWN, settings.interface, settings.hub)
         self._hubs = {one.name: self._make(one) for one in (own, *settings.hubs)}
@@ -143,6 +150,12 @@ class Hubs:
 
     async def add(self, settings: NamedHubSettings) -> None:
         """One more hub while the node runs. Raises `StartError`, and leaves nothing, if it cannot be made."""
+        async with self._turns:
+            if self._closed:
+                raise StartError(f"the hub {settings.name} cannot be made: the node ends")
+            await self._add(settings)
+
+    async def _add(self, settings: NamedHubSettings) -> None:
         try:
             number = self._plane.add_hub()
         except ValueError as error:
@@ -162,12 +175,13 @@ class Hubs:
 
     async def remove(self, name: str) -> None:
         """Take a hub away while the node runs, and its interface with it; ValueError while there are tunnels in it."""
-        hub = self._hubs[name]
-        self._plane.remove_hub(hub.number)
-        del self._hubs[name], self._numbers[hub.number]
-        self._children.remove_hub(name)
-        hub.assigned.stop()
-        await hub.tap.close()
+        async with self._turns:
+            hub = self._hubs[name]
+            self._plane.remove_hub(hub.number)
+            del self._hubs[name], self._numbers[hub.number]
+            self._children.remove_hub(name)
+            hub.assigned.stop()
+            await hub.tap.close()
 
     def adopt(self, settings: NamedHubSettings) -> None:
         """A hub that is there, and its interface, are otherwise from now on.
@@ -187,10 +201,15 @@ class Hubs:
         self._connections = tuple(connections)
         self._homes = {one.name: one.policy.hub for one in self._connections}
 
-    async def add_queue(self, lane: int) -> None:
-        """Give one more lane its queue of every interface; raises `StartError`."""
-        for hub in self._hubs.values():
-            await hub.tap.add_queue(lane)
+    async def add_lane(self, lane: int) -> None:
+        """Take one more lane into use, when it has its queue of every interface; raises `StartError`."""
+        async with self._turns:
+            if self._closed:
+                raise StartError("the lane cannot be added: the node ends")
+            for hub in list(self._hubs.values()):
+                await hub.tap.add_queue(lane)
+            # Before anybody makes another interface, which has to have a queue for it, too.
+            self._plane.add_lane()
 
     def lost(self, number: int, lane: int, errno: int) -> None:
         """A lane's queue of that hub's interface is gone."""
@@ -198,10 +217,12 @@ class Hubs:
             self._numbers[number].tap.lost(lane, errno)
 
     async def close(self) -> None:
-        """Make no interface any more."""
-        for hub in self._hubs.values():
-            hub.assigned.stop()
-            await hub.tap.close()
+        """Make no interface any more; one that is being made is waited for, so that it is there to be taken away."""
+        async with self._turns:
+            self._closed = True
+            for hub in list(self._hubs.values()):
+                hub.assigned.stop()
+                await hub.tap.close()
 
     # What tunnels change; the same calls as of `Tunnels` and `Assigned`, for the hub that is concerned.
 
@@ -279,7 +300,9 @@ class Hubs:
         number = self._children.number(settings.name)
         mtu = self._mtu(settings)
         mac = chosen_mac(interface, [one.local.identity.build() for one in self._connections])
-        tap = Tap(self._guard, self._plane, self._journal, interface, mtu, mac, lambda: made.restored(), number)
+        tap = Tap(
+            self._guard, self._plane, self._journal, interface, mtu, mac, self._turns, lambda: made.restored(), number
+        )
         assigned = Assigned(self._network, self._journal, interface.name, tap.claim, tap.disclaim)
         tunnels = Tunnels(
             self._children,

@@ -34,7 +34,10 @@ _MACHINE_ID = Path("/etc/machine-id")
 
 
 class Tap:
-    """A hub's interface. `mtu` and `mac` are what it is made with; `restored` is called when it was made again."""
+    """A hub's interface. `mtu` and `mac` are what it is made with; `restored` is called when it was made again.
+
+    `turns` is held while it is made again: no lane comes meanwhile, which would have no queue of it.
+    """
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Tap:
         interface: InterfaceSettings,
         mtu: int,
         mac: bytes,
+        turns: asyncio.Lock,
         restored: Callable[[], None],
         hub: int = 0,
     ) -> None:
@@ -53,6 +57,7 @@ class Tap:
         self._interface = interface
         self._mtu = mtu
         self._mac = mac
+        self._turns = turns
         self._restored = restored
         self._hub = hub
         self._restoring: asyncio.Task[None] | None = None
@@ -170,7 +175,8 @@ class Tap:
         while True:
             await asyncio.sleep(RETRY_SECONDS)
             try:
-                await self.open()
+                async with self._turns:
+                    await self.open()
                 break
             except StartError as error:
                 self._journal.write("tap restore failed", interface=name, detail=str(error), retry_in=RETRY_SECONDS)

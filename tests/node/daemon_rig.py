@@ -7,7 +7,7 @@ import socket
 from loopback import on_loopback, until
 
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Descriptors, Done, OpenTap, OpenUdp, Refused
+from rhp.guard.protocol import AddTapQueue, Descriptors, Done, OpenTap, OpenUdp, Refused
 from rhp.guard.secrets import SecretStore
 from rhp.node.control.client import ask
 from rhp.node.control.protocol import Request
@@ -17,25 +17,34 @@ FRAME = bytes.fromhex("ffffffffffff 020000000001 88b5".replace(" ", "")) + b"a b
 
 
 class LoopbackGuard:
-    """Opens ports on loopback and half of a socket pair as the TAP; `refuse` names a question to refuse."""
+    """Opens ports on loopback and half of a socket pair as each queue of a TAP.
+
+    `refuse` names a question to refuse; `held` has, by the name of a question, what its answer waits for.
+    """
 
     def __init__(self, psks, refuse=None):
         self.secrets = SecretStore(GuardPolicy(psks=psks))
         self.refuse = refuse
+        self.held = {}
         self.asked = []
         self.cables = []
+
+    def questions(self, *kinds):
+        """Those of some kinds that were asked."""
+        return [one for one in self.asked if isinstance(one, kinds)]
 
     async def ask(self, question):
         self.asked.append(question)
         name = type(question).__name__
+        if name in self.held:
+            await self.held[name].wait()
         if name == self.refuse:
             return Refused(f"{name} is refused here")
         match question:
             case OpenTap():
-                ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-                theirs.setblocking(False)
-                self.cables.append(theirs)
-                return Descriptors((ours.detach(),))
+                return Descriptors(tuple(self._queue() for _ in range(question.queues)))
+            case AddTapQueue():
+                return Descriptors((self._queue(),))
             case OpenUdp(address, port):
                 return Descriptors((on_loopback(":" in address, port, question.reuse),))
         if name == "ProvePsk":
@@ -45,6 +54,12 @@ class LoopbackGuard:
         if name == "FingerprintSecrets":
             return self.secrets.fingerprint(question)
         return Done()
+
+    def _queue(self):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        theirs.setblocking(False)
+        self.cables.append(theirs)
+        return ours.detach()
 
     def close(self):
         for cable in self.cables:

@@ -10,7 +10,7 @@ from scapy.layers.inet import IP, UDP
 
 from rhp.config.selectors import selector
 from rhp.crypto.proposal import default_esp_proposals
-from rhp.guard.protocol import AddRoute, OpenTap
+from rhp.guard.protocol import AddRoute, AddTapQueue, OpenTap, ReleaseAll
 from rhp.ike.config import ChildConfig
 from rhp.node.errors import StartError
 from rhp.node.settings import HubSettings, InterfaceSettings, NamedHubSettings
@@ -98,5 +98,86 @@ def test_a_hub_comes_and_goes_while_the_node_serves(configured, run):
                 await node._hubs.add(green)
             assert node._plane.hubs() == [0]
             assert await until(lambda: received(guard.cables[2]) == b"")
+
+    run(body())
+
+
+GREEN = NamedHubSettings("green", InterfaceSettings(name="no-such-green"), HubSettings())
+
+
+def opened(guard):
+    """The interfaces that were made, and how many queues each has from the beginning."""
+    return [(one.name, one.queues) for one in guard.questions(OpenTap)]
+
+
+async def some_turns():
+    """Let whoever waits for nothing go on."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_a_hub_that_comes_while_a_lane_does_has_a_queue_for_it(configured, run):
+    async def body():
+        settings, config, guard = configured("a")
+        async with serving(replace(settings, spare_lanes=1), config, guard) as (node, _):
+            gate = guard.held["AddTapQueue"] = asyncio.Event()
+            lane = asyncio.create_task(node._commands._add_lane())
+            await until(lambda: guard.questions(AddTapQueue))
+            hub = asyncio.create_task(node._hubs.add(GREEN))
+            await some_turns()
+            assert opened(guard) == [("no-such-a", 1)]
+            gate.set()
+            assert await lane == 1
+            await hub
+            assert opened(guard)[1:] == [("no-such-green", 2)]
+            # And the next one finds them both.
+            assert [one.name for one in guard.questions(AddTapQueue)] == ["no-such-a"]
+            await node._hubs.remove("green")
+
+    run(body())
+
+
+def test_an_interface_that_is_made_again_while_a_lane_comes_has_a_queue_for_it(configured, run, monkeypatch):
+    monkeypatch.setattr("rhp.node.tap.RETRY_SECONDS", 0.01)
+
+    async def body():
+        settings, config, guard = configured("a")
+        settings = replace(settings, spare_lanes=1, hubs=(GREEN,))
+        async with serving(settings, config, guard) as (node, _):
+            gate = guard.held["AddTapQueue"] = asyncio.Event()
+            lane = asyncio.create_task(node._commands._add_lane())
+            await until(lambda: guard.questions(AddTapQueue))
+            before = opened(guard)
+            node._hubs.lost(0, 0, 0)
+            await until(lambda: node._hubs._turns._waiters)
+            assert opened(guard) == before
+            gate.set()
+            assert await lane == 1
+            await until(lambda: node._journal.counters["tap-restored"])
+            assert opened(guard)[len(before) :] == [("no-such-a", 2)]
+
+    run(body())
+
+
+def test_a_hub_that_is_being_made_when_the_node_ends_is_waited_for_and_then_there_is_none(configured, run):
+    async def body():
+        settings, config, guard = configured("a")
+        async with serving(settings, config, guard) as (node, task):
+            gate = guard.held["OpenTap"] = asyncio.Event()
+            hub = asyncio.create_task(node._hubs.add(GREEN))
+            await until(lambda: len(opened(guard)) == 2)
+            node.stop("test")
+            await until(lambda: node._state == "ending")
+            await some_turns()
+            assert not guard.questions(ReleaseAll) and not task.done()
+            gate.set()
+            await hub
+            await task
+            assert guard.questions(ReleaseAll)
+            assert all(one.tap._closed for one in node._hubs)
+            with pytest.raises(StartError, match="the node ends"):
+                await node._hubs.add(replace(GREEN, name="red"))
+            with pytest.raises(StartError, match="the node ends"):
+                await node._hubs.add_lane(1)
 
     run(body())
