@@ -20,7 +20,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
 from rhp.ike import events
-from rhp.ike.changes import ConnectionChange
+from rhp.ike.changes import ConnectionChange, Means
 from rhp.ike.config import ConnectionConfig
 from rhp.ike.crash import CRASHED
 from rhp.ike.engine import Engine
@@ -133,6 +133,9 @@ class Keeper:
         """A connection has changed; what the engine ends because of it is begun again when its end is heard."""
         if "start" in change.keys:
             charge.held = charge.config.start != "initiate"
+        if charge.held or change.means is Means.ANEW:
+            # A call under way, and where a gateway has sent us, are by the addresses of before.
+            _call_off(charge)
         charge.unwanted -= change.children
         charge.failures, charge.turn = 0, 0
         if not charge.held:
@@ -163,7 +166,8 @@ class Keeper:
     def hold(self, name: str) -> None:
         """An operator wants the connection down: begin it no more. KeyError for an unknown name."""
         charge = self._charges[name]
-        charge.held, charge.detour = True, None
+        charge.held = True
+        _call_off(charge)
 
     def hold_child(self, name: str, child: str) -> None:
         """An operator wants one child down: make it no more until the connection is wanted again."""
@@ -336,8 +340,16 @@ def _let_go(charge: Charge) -> None:
     """Begin nothing any more for a connection."""
     if charge.timer is not None:
         charge.timer.cancel()
+    _call_off(charge)
+
+
+def _call_off(charge: Charge) -> None:
+    """Give up a call that has not found out yet where it goes."""
+    charge.detour = None
     if charge.task is not None:
         charge.task.cancel()
+        # The next one does not wait for its end.
+        charge.task = None
 
 
 async def resolve(host: str) -> list[IpAddress]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from types import SimpleNamespace
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from rhp.crypto.proposal import default_esp_proposals
 from rhp.guard.policy import PskSecret
 from rhp.ike import events
+from rhp.ike.changes import compare
 from rhp.ike.config import ChildConfig, Retransmit
 from rhp.ike.errors import Fault
 from rhp.node import keeper as keeper_module
@@ -311,6 +312,101 @@ def test_a_peer_that_proved_its_crash_is_called_at_once(make_rig, make_connectio
         assert rig.keeper.heard(events.IkeClosed(1, "to-b", peer, "peer-crashed", Fault.PEER)) <= 0.2
         rig.keeper._charges["to-b"].retry_at = None
         assert rig.keeper.heard(events.IkeClosed(2, "to-b", peer, "peer-crashed", Fault.PEER)) >= 1.6
+        await rig.close()
+
+    run(call())
+
+
+@pytest.fixture
+def asking(make_rig, make_connection, make_wire):
+    """A rig that calls b by a name of which nobody has told the address yet, and how it is told."""
+
+    async def begin():
+        config = make_connection("to-b", "a.example", "b.example", start="initiate")
+        psk = PskSecret("to-b", key=b"k" * 16)
+        rig = make_rig((config,), (psk,), address="192.0.2.1", hosts={"to-b": ("old.example",)})
+        told, asked = asyncio.Event(), []
+
+        async def resolve(host):
+            asked.append(host)
+            if host == "old.example":
+                await told.wait()
+            return [ip_address("192.0.2.8" if host == "old.example" else "192.0.2.9")]
+
+        rig.keeper._resolve = resolve
+        called = []
+        rig.ike.send = lambda datagram, local, remote: called.append(str(remote.ip)) or True
+        rig.keeper.start()
+        wire = make_wire(rig)
+        await wire.settle(until=lambda: asked)
+        return rig, wire, config, told, called
+
+    return begin
+
+
+def test_a_call_to_where_the_peer_was_before_a_reload_is_called_off(asking, run):
+    async def call():
+        rig, wire, config, told, called = await asking()
+        change = compare(config, config, moved=True)
+        rig.keeper.update((config,), {"to-b": ("new.example",)}, {"to-b": change})
+        await wire.settle(until=lambda: called)
+        told.set()
+        await wire.settle()
+        assert set(called) == {"192.0.2.9"}
+        assert len(rig.engine.status()) == 1
+        assert rig.journal.counters["connecting"] == 1
+        await rig.close()
+
+    run(call())
+
+
+def test_a_call_goes_on_through_a_reload_that_does_not_concern_it(asking, run):
+    async def call():
+        rig, wire, config, told, called = await asking()
+        new = replace(config, dpd_delay=33.0)
+        rig.keeper.update((new,), {"to-b": ("old.example",)}, {"to-b": compare(config, new)})
+        await wire.settle()
+        assert not called
+        told.set()
+        await wire.settle(until=lambda: called)
+        assert set(called) == {"192.0.2.8"}
+        assert rig.journal.counters["connecting"] == 1
+        await rig.close()
+
+    run(call())
+
+
+@pytest.mark.parametrize("who", ["operator", "reload"])
+def test_who_is_held_down_while_its_name_is_asked_for_is_not_called(asking, run, who):
+    async def call():
+        rig, wire, config, told, called = await asking()
+        if who == "operator":
+            rig.keeper.hold("to-b")
+        else:
+            waits = replace(config, start="wait")
+            rig.keeper.update((waits,), {"to-b": ("old.example",)}, {"to-b": compare(config, waits)})
+        told.set()
+        await wire.settle()
+        assert not called and not rig.engine.status()
+        rig.keeper.want("to-b")
+        await wire.settle(until=lambda: called)
+        await rig.close()
+
+    run(call())
+
+
+def test_where_a_gateway_of_before_has_sent_us_is_forgotten_with_its_address(make_rig, make_connection, make_wire, run):
+    async def call():
+        config = make_connection("to-b", "a.example", "b.example", "192.0.2.2")
+        rig = make_rig((config,), (PskSecret("to-b", key=b"k" * 16),), address="192.0.2.1")
+        called = []
+        rig.ike.send = lambda datagram, local, remote: called.append(str(remote.ip)) or True
+        sent_on = events.Redirected(1, "to-b", target=ip_address("203.0.113.7"), gateway=ip_address("192.0.2.2"))
+        rig.keeper.heard(sent_on)
+        new = replace(config, remote_addrs=(ip_network("192.0.2.3"),))
+        rig.keeper.update((new,), {}, {"to-b": compare(config, new)})
+        await make_wire(rig).settle(until=lambda: called)
+        assert called == ["192.0.2.3"]
         await rig.close()
 
     run(call())
