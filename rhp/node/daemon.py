@@ -153,8 +153,6 @@ class Node:
         if self._state != "running":
             return []  # It ends meanwhile.
         self._settings = settings
-        for name in changes.removed:
-            self._journal.last_errors.pop(name, None)
         return await self._rooms.follow(settings, config, changes)
 
     async def serve(self) -> None:

@@ -28,8 +28,9 @@ class Journal:
     """Writes events down. `wall_clock` dates failures (aware, UTC); `publish` takes each event as plain data,
     while there is anybody who follows them, as `followed` says.
 
-    `expected` names the peer that a connection expects, for failures before it has told its identity. From then on the
-    lines about its IKE SA name the identity that it proved: of a connection for many peers they tell which one it was.
+    `expected` names the peer that each connection expects, for failures before it has told its identity. From then on
+    the lines about its IKE SA name the identity that it proved: of a connection for many peers they tell which one it
+    was.
     """
 
     def __init__(
@@ -104,7 +105,8 @@ class Journal:
             last.update(time=self._now(), count=last["count"] + 1)
         else:
             self._failures.append({"time": self._now(), "count": 1, **failure})
-        if connection := fields.get("connection"):
+        # Of what the configuration has no longer, and which only ends, nobody asks what went wrong last.
+        if (connection := fields.get("connection", "")) in self._expected:
             parts = (words, fields.get("peer"), fields.get("detail") or fields.get("reason"))
             self.last_errors[connection] = ": ".join(str(part) for part in parts if part)
 

@@ -74,6 +74,8 @@ class Rooms:
         placed = self.place(engine)
         self.expected.clear()
         self.expected.update({one.name: one.expects for one in placed.connections})
+        for name in changes.removed:
+            self.journal.last_errors.pop(name, None)
         self.names.clear()
         self.names.update(self.expected)
         self.children.adopt_policies({one.name: one.policy for one in placed.connections})

@@ -211,9 +211,9 @@ class Rig:
         self.events = []
         self.published = []
         self.ours = {self.address}
-        expected = {one.name: one.remote.pattern.text for one in connections}
+        self.expected = {one.name: one.remote.pattern.text for one in connections}
         self.journal = Journal(
-            EventLog(self.loop.time), lambda: datetime(2026, 3, 1, tzinfo=UTC), self.published.append, expected
+            EventLog(self.loop.time), lambda: datetime(2026, 3, 1, tzinfo=UTC), self.published.append, self.expected
         )
         self.paths = PathMtus(lambda _: 1500)
         places = {name: HubPlace(number, settings) for number, (name, settings) in enumerate(dict(hubs).items(), 1)}

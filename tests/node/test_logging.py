@@ -85,7 +85,7 @@ def logged():
 
 @pytest.fixture
 def journal(make_journal):
-    return make_journal()
+    return make_journal(office="b.example.org")
 
 
 @pytest.fixture

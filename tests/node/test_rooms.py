@@ -9,11 +9,14 @@ import pytest
 from rhp.crypto.proposal import default_esp_proposals
 from rhp.guard.policy import PskSecret
 from rhp.guard.protocol import AddRoute, ConfigureLink, Refused, RemoveAddress, RemoveRoute
+from rhp.ike import events
 from rhp.ike.config import ChildConfig, EngineConfig
+from rhp.ike.errors import Fault
 from rhp.node.changes import Able, difference
 from rhp.node.hubs import Hubs
 from rhp.node.rooms import Rooms
 from rhp.node.settings import HubSettings, InterfaceSettings, NodeSettings
+from rhp.pki.identity import parse_identity
 from rhp.realm.policy import PortPolicy
 from rhp.wire.iana import TsType
 from rhp.wire.ts import TrafficSelector
@@ -43,7 +46,7 @@ class Furnished:
         for address in settings.interface.addresses:
             rig.plane.ports[0] = {}
             rig.plane.add_neighbour(str(address.ip), hubs.own.mac, 0)
-        self.names, self.expected = {one.name for one in connections}, {}
+        self.names, self.expected = {one.name for one in connections}, rig.expected
         self.rooms = Rooms(
             rig.engine,
             rig.adapter.command,
@@ -233,5 +236,21 @@ def test_a_refusal_of_one_question_is_no_refusal_of_all(furnished):
         said = await node.follow(replace(node.settings, interface=interface))
         assert said == ["it was not given by this node"]
         assert isinstance(await node.rig.guard.ask(RemoveAddress("rhp0", "10.77.0.1/24")), Refused)
+
+    story(furnished, tell)
+
+
+def test_what_went_wrong_last_is_known_of_no_connection_that_has_gone(furnished):
+    async def tell(node, b, wire):
+        journal = node.rig.journal
+        silent = events.IkeClosed(1, "up", parse_identity("b.example"), "peer-silent", Fault.NETWORK)
+        journal.record(silent)
+        assert set(journal.last_errors) == {"up"}
+        await node.follow(connections=())
+        assert journal.last_errors == {}
+        # Its IKE SA ends later, and not in order; that is still told.
+        journal.record(silent)
+        assert journal.last_errors == {}
+        assert journal.failures()[0]["count"] == 2
 
     story(furnished, tell)
