@@ -153,7 +153,10 @@ class Node:
         if self._state != "running":
             return []  # It ends meanwhile.
         self._settings = settings
-        return await self._rooms.follow(settings, config, changes)
+        refused = await self._rooms.follow(settings, config, changes)
+        if changes.removed:
+            self._forget_soon()
+        return refused
 
     async def serve(self) -> None:
         """Start, serve until `stop`, take everything back. Raises `StartError`."""
@@ -385,6 +388,12 @@ class Node:
         if isinstance(event, events.InitiationFailed | events.ChildFailed):
             extra["retry_in"] = retry
         self._journal.record(event, **extra)
+        name = getattr(event, "connection", "")
+        if name and name not in self._expected:
+            self._forget_soon()
+
+    def _forget_soon(self) -> None:
+        self._telemetry.forget_soon(self._engine, self._children, lambda: self._config.connections)
 
     def _refused(self, name: str, question: Question, reason: str) -> None:
         # What stops the start is told by its one sentence.

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from rhp.guard.protocol import CheckPsk, Question
 from rhp.ike import events
 from rhp.ike.config import ConnectionConfig
+from rhp.ike.engine import Engine
 from rhp.node.auditfile import AuditFile
+from rhp.node.children import Children
 from rhp.node.control.audit import Client
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import ControlServer
@@ -20,6 +22,7 @@ from rhp.node.journal import Journal
 from rhp.node.log import EventLog
 from rhp.node.metrics.certificates import CertificateDates
 from rhp.node.metrics.counts import Counts
+from rhp.node.metrics.forgetting import forget
 from rhp.node.metrics.reading import MetricSources
 from rhp.node.settings import NodeSettings
 from rhp.node.status import Sources
@@ -29,8 +32,14 @@ from rhp.node.watchedguard import WatchedGuard
 if TYPE_CHECKING:
     from rhp.node.metrics.server import MetricsServer
 
+Connections = Callable[[], tuple[ConnectionConfig, ...]]
+"""Those of the configuration, as it is now."""
+
 FLUSH_SECONDS = 60.0
 """At the latest after so long it is told which lines were left out."""
+
+FORGET_SECONDS = 1.0
+"""Connections mostly go in numbers, so what is counted of them is looked through once for all that go in this time."""
 
 
 class Telemetry:
@@ -44,6 +53,7 @@ class Telemetry:
         self._audit: AuditFile | None = None
         self._server: MetricsServer | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._forgetting: asyncio.TimerHandle | None = None
         self._started = time.time()
         self._counts = Counts()
         self._certificates = CertificateDates()
@@ -65,7 +75,7 @@ class Telemetry:
     async def serve(
         self,
         rooms: Callable[[], Sources],
-        connections: Callable[[], tuple[ConnectionConfig, ...]],
+        connections: Connections,
         control: ControlServer,
         guard: WatchedGuard,
         state: Callable[[], str],
@@ -101,8 +111,9 @@ class Telemetry:
 
     def close(self) -> None:
         """Tell what is left to tell, and close the audit file. Safe twice."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._forgetting):
+            if timer is not None:
+                timer.cancel()
         self._log.flush()
         self._log.audit = None
         if self._audit is not None:
@@ -111,6 +122,15 @@ class Telemetry:
     def heard(self, event: events.Event, setup_ms: float | None) -> None:
         """An event of the engine; `setup_ms` is how long a tunnel took that stands with it."""
         self._counts.heard(event, setup_ms)
+
+    def forget_soon(self, engine: Engine, children: Children, connections: Connections) -> None:
+        """A connection has left the configuration, or something of such a one has ended: keep no sums of it."""
+        if self._forgetting is None:
+            self._forgetting = self._loop.call_later(FORGET_SECONDS, self._forget, engine, children, connections)
+
+    def _forget(self, engine: Engine, children: Children, connections: Connections) -> None:
+        self._forgetting = None
+        forget(self._counts, engine, children, connections())
 
     def commanded(self, client: Client, request: Request, outcome: str, why: str) -> None:
         """Somebody had something done by the control socket."""

@@ -18,6 +18,7 @@ from rhp.node.children import Children, HubPlace
 from rhp.node.metrics.counts import MOST_SERIES, Counts
 from rhp.node.metrics.exporter import FRESH_SECONDS
 from rhp.node.metrics.families import FAMILIES, SETUP_BUCKETS
+from rhp.node.metrics.forgetting import forget
 from rhp.node.settings import HubSettings
 from rhp.node.watchedguard import WatchedGuard
 from rhp.pki.ca import create_ca, issue
@@ -107,10 +108,32 @@ def test_traffic_is_still_counted_when_its_tunnel_has_ended(pair, run, make_conn
         assert numbers("rhp_sent_bytes_total", connection="to-b") == 200
         assert numbers("rhp_connection_up", connection="to-b") == 0
         assert numbers("rhp_ike_closed_total", connection="to-b", reason="closed") == 1
-        # Nothing is kept of a connection that is in the configuration no more.
+        # Nothing is kept of a connection that is in the configuration no more; of one that is there, everything.
+        forget(here.counts, a.engine, a.children, here.connections)
+        assert (await here.numbers())("rhp_sent_bytes_total", connection="to-b") == 200
         here.connections = ()
+        forget(here.counts, a.engine, a.children, here.connections)
         gone = await here.numbers()
         assert gone.series("rhp_sent_bytes_total") == gone.series("rhp_ike_closed_total") == []
+        for rig in (a, b):
+            await rig.close()
+
+    run(body())
+
+
+def test_what_lives_on_is_counted_though_it_is_in_the_configuration_no_more(pair, run):
+    async def body():
+        a, b, wire = pair()
+        here = Metered(a, ())
+        a.keeper.start()
+        await wire.settle(lambda: a.named("ChildEstablished") and b.named("ChildEstablished"))
+        here.counts.heard(events.HandshakeRefused(9, "", None, "no-proposal-chosen", ""))
+        here.counts.heard(events.HandshakeRefused(9, "other", None, "no-proposal-chosen", ""))
+        forget(here.counts, a.engine, a.children, ())
+        assert here.counts.by_name == {
+            "rhp_handshakes_total": {("to-b", "initiator", "no"): 1},
+            "rhp_handshake_failures_total": {("", "responder", "no-proposal-chosen"): 1},
+        }
         for rig in (a, b):
             await rig.close()
 

@@ -1,6 +1,7 @@
 """A running node reloads: what comes, what goes, and what stays."""
 
 import asyncio
+import socket
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rhp.guard.protocol import Done, OpenTap, Refused, RunHook
 from rhp.node.control.client import ask
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import CommandRefused
+from rhp.node.traffic import NOTHING
 
 
 def test_connections_come_and_go_while_another_stays(written):
@@ -29,6 +31,34 @@ def test_connections_come_and_go_while_another_stays(written):
             with pytest.raises(Exception, match="there is no connection"):
                 await asyncio.to_thread(ask, a._settings.control_socket, Request("terminate", {"connection": "goes"}))
             await asyncio.to_thread(ask, a._settings.control_socket, Request("terminate", {"connection": "comes"}))
+
+    asyncio.run(story())
+
+
+def test_no_sums_are_kept_of_what_has_gone_though_nobody_reads_them(written, monkeypatch):
+    monkeypatch.setattr("rhp.node.telemetry.FORGET_SECONDS", 0.02)
+
+    def summed(node):
+        return {labels[0] for counter in node._telemetry._counts.by_name.values() for labels in counter}
+
+    async def story():
+        async with pair(written, "stays", "goes") as (a, _, b):
+            assert summed(a) == summed(b) == {"stays", "goes"}
+            # What is left of it ends after the first look, which comes of the reload.
+            looked, forget = [], a._telemetry._forget
+            with monkeypatch.context() as mute:
+                mute.setattr(a._edges.natt[socket.AF_INET], "send", lambda *datagram: True)
+                mute.setattr(a._telemetry, "_forget", lambda *rooms: (forget(*rooms), looked.append(summed(a))))
+                written("a", "stays")
+                await a.reload("test")
+                await until(lambda: looked)
+                assert looked[0] == {"stays", "goes"}
+            await until(lambda: not a._engine.status("goes"))
+            await until(lambda: summed(a) == {"stays"})
+            assert a._children.traffic.past("goes") is NOTHING
+            # At b it is still in the file.
+            assert summed(b) == {"stays", "goes"}
+            assert b._children.traffic.past("goes") is not NOTHING
 
     asyncio.run(story())
 

@@ -102,7 +102,6 @@ def read(sources: MetricSources) -> Reading:
     """Read everything, once."""
     reading = Reading()
     rooms = sources.rooms()
-    # First, because it forgets what belongs to connections that have gone.
     _sas(sources, rooms, reading)
     for look in (_plane, _lanes, _sinks, _pools, _ike):
         look(rooms, reading)
@@ -130,7 +129,6 @@ def _sas(sources: MetricSources, rooms: Sources, reading: Reading) -> None:
         live[name] = _sum(live.get(name), rooms.plane.port_counters(lineage.port))
     reading.put("rhp_ike_sas_half_open", census.half_open)
     names = dict.fromkeys([*(one.name for one in sources.connections()), *census.established, *live])
-    _forget(sources, rooms, names)
     for name in names:
         established, children = census.established[name], pairs[name]
         carried = _sum(rooms.children.traffic.past(name), live.get(name, NOTHING))
@@ -144,12 +142,6 @@ def _sas(sources: MetricSources, rooms: Sources, reading: Reading) -> None:
 
 def _sum(one: Mapping[str, int] | None, other: Mapping[str, int]) -> Mapping[str, int]:
     return other if one is None else {name: one[name] + other[name] for name in NAMES}
-
-
-def _forget(sources: MetricSources, rooms: Sources, names: Mapping[str, object]) -> None:
-    """Keep nothing of connections that are neither in the configuration nor alive; a stranger's name is empty."""
-    sources.counts.forget(lambda name: name != "" and name not in names)
-    rooms.children.traffic.forget(lambda name: name not in names)
 
 
 def _counted(sources: MetricSources, reading: Reading) -> None:
