@@ -237,6 +237,14 @@ class Rig:
             wait_for(lambda before=before: self.count("drop-frame-runt") > before)
         self.settle_sockets()
 
+    def pour(self, peer, datagram, count):
+        """Send one datagram so many times; the lane keeps up, however slow the machine is."""
+        for number in range(count):
+            peer.send_raw(datagram)
+            if number % 100 == 99:
+                self.settle_sockets()
+        self.settle()
+
     def settle_sockets(self):
         """The same for what came from peers alone.
 

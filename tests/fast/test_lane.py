@@ -66,7 +66,7 @@ def test_start_and_stop_a_hundred_times_without_leaking():
     for _ in range(100):
         once()
     gc.collect()
-    assert descriptors() == fds
+    assert descriptors() <= fds
     # One plane has touched well over 100 KB, so a leak of each would be 10 MB.
     assert memory() - resident < 4 << 20
 
@@ -155,9 +155,9 @@ def test_frames_pass_while_another_thread_holds_the_gil():
         # PyDLL keeps the GIL during the call; the lane's own clock says when the frame was sealed.
         start = time.monotonic_ns()
         rig.tap.send(frame(BROADCAST, HOST))
-        ctypes.PyDLL(None).usleep(600_000)
-        assert time.monotonic_ns() - start >= 600_000_000
-        assert peer.counters()["last_out_ns"] - start < 600_000_000
+        ctypes.PyDLL(None).usleep(2_000_000)
+        assert time.monotonic_ns() - start >= 2_000_000_000
+        assert peer.counters()["last_out_ns"] - start < 2_000_000_000
 
 
 def test_a_fork_does_not_carry_a_live_plane():
@@ -183,12 +183,12 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0
 assert plane.running
 """
-    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=30)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script], check=True, timeout=120)
 
 
 def test_the_interpreter_may_end_with_lanes_running():
     script = "from rhp._fast.dataplane import DataPlane; plane = DataPlane(2); plane.start(); print('end')"
-    done = subprocess.run([sys.executable, "-c", script], check=True, timeout=30, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", script], check=True, timeout=120, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("end\n", "")
 
 
@@ -235,7 +235,7 @@ def test_a_packet_in_the_wrong_lane_is_survived():
                 stranger.sendto(spi.to_bytes(4, "big") + bytes(50), sock.getsockname())
         wait_for(lambda: plane.counters()["drop-unknown-spi"] == 1)
         assert plane.counters()["drop-foreign-lane"] == 1
-        assert [event[1] for event in plane.poll_events()] == [258]
+        assert [event[1] for event in wait_for(plane.poll_events)] == [258]
 
 
 def test_several_lanes_need_a_group():
@@ -247,27 +247,30 @@ def test_several_lanes_need_a_group():
 
 def test_lanes_share_the_hub_and_the_sequence():
     """Every lane seals with one SA: no number is used twice, none is lost, and each lane's frames stay in order."""
-    lanes, count = 3, 1500
+    lanes, count, turn = 3, 1500, 60
     with Rig(lanes) as rig:
         peer = rig.peer()
         peer.sock.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)
-        window = [threading.Semaphore(60) for _ in range(lanes)]
+        # In turns, so that a lane that does not get the processor for a while is not overtaken by more than one turn.
+        together = threading.Barrier(lanes + 1)
 
         def pour(lane):
             for number in range(count):
-                window[lane].acquire(timeout=10)
+                if number % turn == 0:
+                    together.wait(60)
                 rig.taps[lane].send(frame(BROADCAST, mac(0x100 + lane), bytes((lane,)) + number.to_bytes(4, "big")))
 
         threads = [threading.Thread(target=pour, args=(lane,)) for lane in range(lanes)]
         for thread in threads:
             thread.start()
         sequences, numbers = [], [[] for _ in range(lanes)]
-        for _ in range(lanes * count):
+        for number in range(lanes * count):
+            if number % (lanes * turn) == 0:
+                together.wait(60)
             packet = peer.sock.recv(70000)
             sequences.append(int.from_bytes(packet[4:8], "big"))
             payload = peer.opener.open(packet)[1][16:]
             numbers[payload[0]].append(int.from_bytes(payload[1:], "big"))
-            window[payload[0]].release()
         for thread in threads:
             thread.join()
         assert numbers == [list(range(count))] * lanes

@@ -107,7 +107,7 @@ def test_processor_time_is_counted_over_restarts(two):
         return two.plane.cpu(0)[1]
 
     first = spent()
-    end = time.monotonic() + 3
+    end = time.monotonic() + 30
     while spent() < first + 100_000 and time.monotonic() < end:
         two.taps[0].send(b"runt")
     assert spent() > first

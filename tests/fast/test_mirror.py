@@ -4,7 +4,7 @@ import select
 import time
 
 import pytest
-from planes import ANY4, BROADCAST, Rig, frame, mac, wait_for
+from planes import ANY4, BROADCAST, SECONDS, Rig, frame, mac, wait_for
 
 HOST, ONE = mac(0x100), mac(1)
 
@@ -19,7 +19,7 @@ def frames(rig, count):
     """That many captured frames; the event descriptor tells of them."""
     found = []
     while len(found) < count:
-        ready, _, _ = select.select([rig.plane.event_fd], [], [], 5)
+        ready, _, _ = select.select([rig.plane.event_fd], [], [], SECONDS)
         assert ready
         rig.plane.poll_events()
         found += rig.plane.poll_frames()

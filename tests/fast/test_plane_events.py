@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from planes import BROADCAST, Rig, Tap, frame, mac, wait_for
+from planes import BROADCAST, SECONDS, Rig, Tap, frame, mac, wait_for
 
 MARKER = bytes(4)
 ONE = mac(1)
@@ -28,7 +28,7 @@ def test_ike_comes_with_both_addresses(family):
         rig.settle()
         assert rig.events() == []
         peer.send_raw(MARKER + b"an IKE message")
-        assert readable(rig.plane.event_fd, 10)
+        assert readable(rig.plane.event_fd, SECONDS)
         port = peer.sock.getsockname()[1]
         assert rig.events() == [("ike", rig.ip, port, rig.ip, rig.port, b"an IKE message")]
         assert not readable(rig.plane.event_fd)
@@ -69,6 +69,7 @@ def test_events_wait_for_their_turn(rig):
     for number in range(100):
         peer.send_raw(MARKER + bytes((number,)))
     rig.wait_count("ike-datagrams-in", 100)
+    rig.settle_sockets()
     assert [event[5] for event in rig.plane.poll_events(30)] == [bytes((number,)) for number in range(30)]
     # There are more, and the descriptor says so.
     assert readable(rig.plane.event_fd)
@@ -79,9 +80,7 @@ def test_events_wait_for_their_turn(rig):
 
 def test_a_full_ring_loses_datagrams_by_counting_them_and_keeps_room_for_the_lane(rig):
     peer = rig.peer()
-    for _ in range(3000):
-        peer.send_raw(MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)))
-    rig.settle()
+    rig.pour(peer, MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)), 3000)
     lost = rig.count("drop-event-full")
     kept = rig.count("ike-datagrams-in") - lost
     assert lost > 0
@@ -108,9 +107,7 @@ def test_a_full_ring_loses_datagrams_by_counting_them_and_keeps_room_for_the_lan
 )
 def test_a_flood_of_strangers_leaves_room_for_messages_of_sas(rig, junk, count):
     peer = rig.peer()
-    for _ in range(count):
-        peer.send_raw(MARKER + junk)
-    rig.settle()
+    rig.pour(peer, MARKER + junk, count)
     lost = rig.count("drop-event-full")
     assert lost > 0
     for number in range(100):
@@ -126,8 +123,7 @@ def test_what_found_no_room_is_told_with_a_later_packet(rig):
     peer, used = rig.peer(), rig.peer()
     used.rekey(packet_limit=8)
     rig.plane.poll_events()
-    for _ in range(3000):
-        peer.send_raw(MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)))
+    rig.pour(peer, MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)), 3000)
     for _ in range(1500):
         rig.plane.add_port("ethernet")
     rig.settle()

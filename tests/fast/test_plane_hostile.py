@@ -41,6 +41,7 @@ def test_an_empty_datagram(rig, peer):
 def test_unknown_spis(rig, peer, spi):
     peer.send_raw(spi.to_bytes(4, "big") + bytes(60))
     rig.wait_count("drop-unknown-spi")
+    rig.settle_sockets()
     told = [event[1] for event in rig.events("unknown-spi")]
     assert told == ([spi] if spi >= 256 else [])
 

@@ -94,9 +94,9 @@ def test_a_station_that_moves_is_followed(rig):
 
 
 def test_a_silent_station_is_forgotten(rig):
-    rig.plane.set_hub(mac_ageing=1)
     one, two = rig.peer(), rig.peer()
     learn(rig, one, ONE)
+    rig.plane.set_hub(mac_ageing=1)
     wait_for(lambda: len(rig.plane.macs()) == 1)
     rig.tap.send(frame(ONE, HOST))
     one.recv_frame()
@@ -272,14 +272,29 @@ def test_ipv6_outside():
 ARP = bytes.fromhex("0001080006040001") + HOST + bytes((10, 0, 0, 1)) + bytes(6) + bytes((10, 0, 0, 2))
 
 
+def asked_in_time(rig, frames):
+    """A first peer, within the second for which the lane remembers that the host sent these; anew where it took longer.
+
+    Its port is there while nothing is remembered yet, or has been forgotten.
+    """
+    while True:
+        began = time.monotonic()
+        for one in frames:
+            rig.tap.send(one)
+        rig.settle()
+        peer = rig.peer()
+        if time.monotonic() - began < 0.9:
+            return peer
+        rig.plane.remove_port(peer.port)
+        rig.peers.remove(peer)
+        peer.close()
+        time.sleep(1.1)
+
+
 def test_what_the_host_asked_before_there_was_a_peer_is_asked_again(rig):
     """The host itself would wait a second before it asks again."""
     asked = [frame(BROADCAST, HOST, ARP[:-1] + bytes((number,)), 0x0806) for number in range(3)]
-    for one in asked:
-        rig.tap.send(one)
-    rig.tap.send(frame(BROADCAST, HOST, b"nothing that is a question"))
-    rig.settle()
-    peer = rig.peer()
+    peer = asked_in_time(rig, [*asked, frame(BROADCAST, HOST, b"nothing that is a question")])
     assert [peer.recv_frame() for _ in asked] == asked
     # Once, and not for those who come later.
     other = rig.peer()
@@ -291,10 +306,7 @@ def test_what_the_host_asked_before_there_was_a_peer_is_asked_again(rig):
 
 def test_of_what_the_host_asked_in_vain_only_the_last_is_kept(rig):
     asked = [frame(BROADCAST, HOST, ARP[:-1] + bytes((number,)), 0x0806) for number in range(20)]
-    for one in asked:
-        rig.tap.send(one)
-    rig.settle()
-    peer = rig.peer()
+    peer = asked_in_time(rig, asked)
     assert [peer.recv_frame() for _ in range(8)] == asked[-8:]
     rig.settle()
     assert peer.pending() == []

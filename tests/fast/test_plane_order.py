@@ -166,8 +166,9 @@ def test_a_tunnel_is_as_it_was(rig):
 
 def test_an_sa_that_is_retired_leaves_nothing_behind(rig):
     rig.plane.set_hub(ordering="hold")
-    for _ in range(50):
+    for _ in range(500):
         peer = rig.peer()
+        rig.tap.pending()
         send(peer, 2)
         wait_for(lambda peer=peer: peer.counters()["packets_in"])
         rig.plane.retire(peer.spi_in)

@@ -3,7 +3,7 @@
 import socket
 
 import pytest
-from planes import BROADCAST, ETHERIP, TAP_MAC, Rig, drain, frame, mac, wait_for
+from planes import BROADCAST, ETHERIP, SECONDS, TAP_MAC, Rig, drain, frame, mac, wait_for
 
 HOST, ONE = mac(0x100), mac(1)
 ESP = 50
@@ -25,7 +25,7 @@ class RawRig(Rig):
     def raw(self, ip):
         sock = socket.socket(self.family, socket.SOCK_RAW, ESP)
         sock.bind((ip, 0))
-        sock.settimeout(3)
+        sock.settimeout(SECONDS)
         return sock
 
     def raw_peer(self, **params):

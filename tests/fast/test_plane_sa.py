@@ -135,7 +135,7 @@ def test_a_peer_that_stays_elsewhere_is_told_again_after_a_while(rig):
         rig.tap.recv()
         time.sleep(0.1)
         told += rig.events("nat-moved")
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
     assert time.monotonic() - began > 4.5
     port = elsewhere.sock.getsockname()[1]
     assert told == [("nat-moved", peer.spi_in, rig.ip, port)] * 2
@@ -195,6 +195,7 @@ def test_replays_and_forgeries_are_counted_for_their_sa(rig):
         peer.send_raw(one)
     rig.wait_count("drop-esp-replayed", 2)
     rig.wait_count("drop-esp-bad-icv")
+    rig.settle_sockets()
     assert rig.tap.pending() == [BACK]
     counters = peer.counters()
     assert (counters["packets_in"], counters["replay_drops"], counters["auth_drops"]) == (1, 2, 1)
@@ -226,7 +227,7 @@ def test_counters_of_an_sa(rig):
     peer.recv_frame()
     peer.send_frame(BACK)
     rig.tap.recv()
-    counters = wait_for(lambda: peer.counters()["packets_out"] and peer.counters())
+    counters = wait_for(lambda: (now := peer.counters())["packets_out"] and now["packets_in"] and now)
     assert (counters["packets_in"], counters["packets_out"], counters["sequence"]) == (1, 1, 1)
     assert counters["bytes_in"] == len(BACK) + 2
     assert counters["bytes_out"] == len(SENT) + 2
@@ -360,7 +361,7 @@ def test_rekeys_under_traffic_lose_nothing(rig):
 
     def pour():
         for number in range(total):
-            window.acquire(timeout=5)
+            window.acquire(timeout=60)
             rig.tap.send(frame(BROADCAST, HOST, number.to_bytes(4, "big")))
 
     pouring = threading.Thread(target=pour)

@@ -121,13 +121,13 @@ def test_the_others_are_served_in_a_storm():
             storm(loud, 20, station(1))
             sent.append(frame(mac(2), mac(1), number.to_bytes(4, "big")))
             quiet.send_frame(sent[-1])
-            if number % 50 == 49:
+            if number % 10 == 9:
                 rig.settle_sockets()
                 got += [data[2:] for data in friend.pending() if data[2:8] == mac(2)]
         # A busy machine may lose some.
         assert len(got) > 400
         assert got == [one for one in sent if one in set(got)]
-        assert rig.count("drop-flood-limit") > 5000
+        assert rig.count("drop-flood-limit") > 1000
 
 
 def test_whose_data_storm_is_still_asked_by_arp():

@@ -9,7 +9,7 @@ import subprocess
 import threading
 
 import pytest
-from planes import BROADCAST, TAP_MAC, Rig, frame, mac, wait_for
+from planes import BROADCAST, SECONDS, TAP_MAC, Rig, frame, mac, wait_for
 
 pytestmark = pytest.mark.netns
 
@@ -59,7 +59,7 @@ def test_a_tap_comes_and_goes():
             rig.wait_count("drop-tap-down")
             ip("link", "set", "rhp0", "up")
             host.bind(("rhp0", 0x88B5))
-            host.settimeout(3)
+            host.settimeout(SECONDS)
             peer.send_frame(frame(BROADCAST, ONE))
             assert host.recv(2000) == frame(BROADCAST, ONE)
             host.send(frame(ONE, TAP_MAC))
