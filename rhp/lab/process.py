@@ -102,6 +102,13 @@ class Background:
         return sum(_resident_bytes(pid) for pid in (self.pid, *self.children))
 
 
+def runs(pid: int) -> bool:
+    """Whether there is such a process, and not only what is left of one that nobody has collected yet."""
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
 def _processor_seconds(pid: int) -> float:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -16,12 +16,12 @@ from typing import Any
 from rhp.lab.errors import LabError, NotReached
 from rhp.lab.namespace import Namespace
 from rhp.lab.nodeconf import Table, toml
-from rhp.lab.process import Background, wait_until
+from rhp.lab.process import Background, runs, wait_until
 from rhp.node.control.client import ControlError, ask
 from rhp.node.control.protocol import Request
 
 READY = "node started"
-STOP_SECONDS = 10.0
+STOP_SECONDS = 30.0
 """For two processes, of which one says farewell to its peers, on a machine that has other work."""
 
 Wanted = Callable[[dict[str, Any]], object]
@@ -66,7 +66,7 @@ class RhpNode:
         """Have it read its file again; what it tells of that, as `rhp reload -o json` does."""
         return self._ask("reload")
 
-    def start(self, timeout: float = 15.0) -> None:
+    def start(self, timeout: float = 60.0) -> None:
         """Start the process and wait until it serves; raises `NotReached` with its words when it ends instead."""
         self.process = self.namespace.start(rhp_command("up", "-c", str(self.file), program=self.program), self.log)
         try:
@@ -100,12 +100,12 @@ class RhpNode:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self.process.kill()
-        wait_until(lambda: not any(map(_there, children)), 10, "the node's end")
+        wait_until(lambda: not any(map(runs, children)), 30, "the node's end")
 
     def down(self) -> str:
         """End it by `rhp down`, and wait until it has ended."""
         said = self.command("down")
-        self.process.wait(10)
+        self.process.wait(30)
         return said
 
     def status(self) -> dict[str, Any]:
@@ -120,11 +120,11 @@ class RhpNode:
                 return found
         raise LabError(f"the node has no connection {name}")
 
-    def wait_established(self, name: str, timeout: float = 10.0) -> dict[str, Any]:
+    def wait_established(self, name: str, timeout: float = 30.0) -> dict[str, Any]:
         """Wait until the connection stands with a child installed; its status, or `NotReached` with the evidence."""
         return self.wait_connection(name, established, timeout)
 
-    def wait_connection(self, name: str, wanted: Wanted, timeout: float = 10.0) -> dict[str, Any]:
+    def wait_connection(self, name: str, wanted: Wanted, timeout: float = 30.0) -> dict[str, Any]:
         """Wait until `wanted` is true of the connection's status, and return that; raises `NotReached`."""
         deadline = time.monotonic() + timeout
         while not wanted(entry := self.connection(name)):
@@ -176,10 +176,6 @@ def _name(pid: int) -> str:
         return Path(f"/proc/{pid}/comm").read_text().strip()
     except OSError:
         return ""
-
-
-def _there(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
 
 
 def established(entry: dict[str, Any]) -> bool:

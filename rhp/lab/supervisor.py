@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rhp.guard import exits
 from rhp.lab.errors import LabError, NotReached
@@ -49,7 +48,7 @@ class Supervisor:
 
     def wait_ended(self, before: int) -> int:
         """Wait for the next end since there were `before` ends, and return its status."""
-        wait_until(lambda: len(self.ends) > before, 30, f"the end of the node in {self.node.namespace.name}")
+        wait_until(lambda: len(self.ends) > before, 60, f"the end of the node in {self.node.namespace.name}")
         return self.ends[before]
 
     @contextmanager
@@ -101,8 +100,3 @@ class Supervisor:
                 return False
         self._asked.clear()
         return not self._ending.wait(PAUSE)
-
-
-def exists(pid: int) -> bool:
-    """Whether there is a process of this id."""
-    return Path(f"/proc/{pid}").exists()

@@ -85,10 +85,10 @@ def answering(folder):
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    ready.wait(5)
+    assert ready.wait(60)
     yield asked
     ended.set()
-    thread.join(5)
+    thread.join(60)
     assert not thread.is_alive()
 
 
@@ -117,10 +117,10 @@ def answering_with(folder):
 
         threads.append(threading.Thread(target=lambda: asyncio.run(serve())))
         threads[-1].start()
-        assert ready.wait(5)
+        assert ready.wait(60)
 
     yield make
     ended.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()

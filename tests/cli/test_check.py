@@ -18,7 +18,8 @@ def ports():
                 probe.bind(("::", port))
         except OSError:
             continue
-        found.append(port)
+        if port not in found:
+            found.append(port)
     return found
 
 

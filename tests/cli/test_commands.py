@@ -244,7 +244,7 @@ def test_quick_commands_import_nothing_heavy():
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=120,
     )
     loaded = set(done.stdout.split())
     assert not loaded & {

@@ -43,7 +43,7 @@ def test_each_shell_gets_a_script_of_its_own(rhp, shell):
 
 def test_bash_takes_the_script(rhp):
     script = rhp("completion", "bash").output + "\ncomplete -p rhp\n"
-    done = subprocess.run(["bash", "-eu"], input=script, capture_output=True, text=True, check=True, timeout=20)
+    done = subprocess.run(["bash", "-eu"], input=script, capture_output=True, text=True, check=True, timeout=120)
     assert done.stdout.strip().endswith("-F _rhp_completion rhp")
 
 

@@ -25,7 +25,7 @@ def on_a_terminal(*arguments):
         while chunk := os.read(ours, 65536):
             shown += chunk
     os.close(ours)
-    return process.wait(30), shown.decode()
+    return process.wait(120), shown.decode()
 
 
 @pytest.fixture

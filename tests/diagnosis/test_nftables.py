@@ -17,7 +17,7 @@ def ruleset(text):
     """The rule set of a file, as nft lists it."""
     script = "nft -f - && nft -j list ruleset"
     done = subprocess.run(
-        ["unshare", "-n", "sh", "-c", script], input=text, capture_output=True, text=True, check=True, timeout=20
+        ["unshare", "-n", "sh", "-c", script], input=text, capture_output=True, text=True, check=True, timeout=120
     )
     return Ruleset(json.loads(done.stdout))
 

@@ -4,8 +4,10 @@ The manager's part of keeping descriptors is played, for systemd does it only wh
 by systemd's own systemd-socket-activate, and what the unit allows is taken from the unit.
 """
 
+import contextlib
 import os
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -173,9 +175,15 @@ def test_what_a_killed_node_left_on_the_interface_is_no_hindrance(world):
     index = socket.if_nametoindex(TAP)
     subprocess.run(["ip", "address", "add", "10.99.0.1/24", "dev", TAP], check=True)
     children = Path(f"/proc/{world.process.pid}/task/{world.process.pid}/children").read_text().split()
-    for pid in (world.process.pid, *map(int, children)):
-        os.kill(pid, signal.SIGKILL)
+    watched = [os.pidfd_open(int(pid)) for pid in children]
+    world.process.kill()
     world.process.wait()
+    for one in watched:
+        # It may have seen the guard die, and have ended by itself.
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(one, signal.SIGKILL)
+        assert select.select([one], [], [], 60)[0]
+        os.close(one)
     world.manager.hear()
     world.start()
     assert socket.if_nametoindex(TAP) == index

@@ -11,6 +11,7 @@ import pytest
 from rhp.guard.hooks.dispatch import MOST_WAITING, HookRunner, Hooks
 from rhp.guard.policy import HookPolicy
 from rhp.guard.protocol import Done, Refused, RunHook
+from rhp.lab.process import runs, wait_until
 
 UP = "tunnel-up"
 LIBRARYS_OWN = 1 << 31 | 1 << 32
@@ -113,8 +114,8 @@ def test_nothing_of_ours_is_handed_on(script):
     said = lines[0][1]["detail"]
     assert "RHP_TEST_SECRET" not in said
     assert "PATH" in said
-    # The 10 is the shell's own, which has the script open, and a 3 the pipe that it may still be making.
-    assert re.match(r"it is done; it said: 0 1 10 2 (3 )?LANG PATH ", said)
+    # The 10 is the shell's own, which has the script open, and 3 and 4 the pipe that it may still be making.
+    assert re.match(r"it is done; it said: 0 1 10 2 (3 )?(4 )?LANG PATH ", said)
     assert "CapEff:=0000000000000000" in said
     assert "NoNewPrivs:=1" in said
     ignored = re.search(r"SigIgn:=([0-9a-f]{16})", said)
@@ -135,12 +136,11 @@ def test_only_a_privileged_hook_is_root(script):
 def test_who_takes_too_long_is_killed_with_all_that_it_began(script, tmp_path):
     pids = tmp_path / "pids"
     slow = script("slow", f"sleep 1000 & echo $! > {pids}", "sleep 1000")
-    lines, counters = told((HookPolicy((UP,), (slow,), timeout=0.5, privileged=True),), RunHook(UP))
+    lines, counters = told((HookPolicy((UP,), (slow,), timeout=3.0, privileged=True),), RunHook(UP))
     assert lines[0][0] == "hook failed"
-    assert "it was ended after its 0.5 seconds" in lines[0][1]["detail"]
+    assert "it was ended after its 3.0 seconds" in lines[0][1]["detail"]
     assert counters["failed"] == 1
-    stat_file = Path(f"/proc/{pids.read_text().strip()}/stat")
-    assert not stat_file.exists() or stat_file.read_text().split()[2] == "Z"
+    wait_until(lambda: not runs(int(pids.read_text())), 30, "the end of what it began")
 
 
 def test_a_flood_of_output_costs_nothing(script):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -275,10 +276,7 @@ def test_descriptors_frames_and_the_wire(guard, ask, tap):
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         sender.sendto(b"hello", ("10.77.0.2", 9))
     frames = []
-    for descriptor in tap:
-        while True:
-            try:
-                frames.append(os.read(descriptor, 2000))
-            except BlockingIOError:
-                break
-    assert any(frame[12:14] == b"\x08\x06" for frame in frames)
+    while not any(frame[12:14] == b"\x08\x06" for frame in frames):
+        ready = select.select(tap, [], [], 30)[0]
+        assert ready
+        frames += [os.read(descriptor, 2000) for descriptor in ready]

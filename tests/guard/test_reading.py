@@ -69,7 +69,7 @@ class World:
         self.node = RemoteGuard(Channel(theirs, os.getpid()))
 
     async def until(self, condition):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.005)
 
@@ -126,7 +126,7 @@ def test_nobody_waits_for_a_reading_and_there_is_one_at_a_time(file):
     story(file, tell)
 
 
-def test_what_is_asked_is_held_against_the_policy_that_was_adopted(file):
+def test_what_is_asked_is_held_against_the_policy_that_was_adopted(file, own_network):
     async def tell(world):
         question = OpenUdp(ANY_ADDRESS[0], 5500)
         assert "not in the configuration" in (await world.node.ask(question)).reason
@@ -160,8 +160,8 @@ def test_the_two_ways_of_reading_say_the_same(file):
 
 
 def children():
-    """The processes that this one has started and not collected."""
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    """The processes that this one has started and not collected; older ones may be, meanwhile."""
+    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
 def test_a_reader_that_does_not_end_is_ended(file, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_reader_that_does_not_end_is_ended(file, monkeypatch):
     before = children()
     with pytest.raises(StartError, match="could not be read within 0 seconds"):
         asyncio.run(read_again(file))
-    assert children() == before
+    assert children() <= before
 
 
 @pytest.mark.parametrize(("command", "sentence"), [("exit 3", "ended with status 3"), ("echo nonsense", "status 0")])
@@ -186,4 +186,4 @@ def test_a_reader_that_says_too_much_is_ended(file, monkeypatch):
     before = children()
     with pytest.raises(StartError, match="too large"):
         asyncio.run(read_again(file))
-    assert children() == before
+    assert children() <= before

@@ -153,7 +153,7 @@ class World:
 
     async def hear(self):
         """The next answer, and its octets."""
-        octets = await asyncio.wait_for(self._loop.sock_recv(self.end, LARGEST), 20)
+        octets = await asyncio.wait_for(self._loop.sock_recv(self.end, LARGEST), 60)
         return parse_told(octets, ())[1], octets
 
     async def ask(self, question):
@@ -161,7 +161,7 @@ class World:
         return (await self.hear())[0]
 
     async def until(self, condition):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not condition():
                 await asyncio.sleep(0.005)
 

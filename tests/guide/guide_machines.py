@@ -16,7 +16,7 @@ from rhp.lab.programs import find
 from rhp.lab.rhpnode import STOP_SECONDS, rhp_command
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 90.0
 # What a person who sees too early that nothing is there yet asks again.
 ASKS = (
     "ping ",

@@ -301,7 +301,7 @@ class Wire:
                         peer.adapter.receive(datagram, remote, local)
         return moved
 
-    async def settle(self, until=None, seconds=10.0):
+    async def settle(self, until=None, seconds=60.0):
         """Carry until nothing moves any more (or `until` holds); fails when that does not come."""
         end = asyncio.get_running_loop().time() + seconds
         quiet = 0
@@ -374,7 +374,7 @@ def pair():
 def run():
     """Run a coroutine to its end, bounded in time."""
 
-    def go(coroutine, seconds=20):
+    def go(coroutine, seconds=120):
         return asyncio.run(asyncio.wait_for(coroutine, seconds))
 
     return go

@@ -86,5 +86,5 @@ async def serving(settings, config, guard):
         yield node, task
     finally:
         node.stop("test")
-        await asyncio.wait_for(task, 5)
+        await asyncio.wait_for(task, 60)
         guard.close()

@@ -35,7 +35,7 @@ def four_ports():
     raise AssertionError("no four ports are free")
 
 
-async def until(condition, seconds=20.0):
+async def until(condition, seconds=60.0):
     end = asyncio.get_running_loop().time() + seconds
     while not (found := condition()):
         assert asyncio.get_running_loop().time() < end, "that did not come"

@@ -107,7 +107,7 @@ class UnixConnection(http.client.HTTPConnection):
     """The standard library's client on a Unix socket."""
 
     def __init__(self, path):
-        super().__init__("localhost", timeout=5)
+        super().__init__("localhost", timeout=30)
         self._path = path
 
     def connect(self):
@@ -119,7 +119,7 @@ class UnixConnection(http.client.HTTPConnection):
 def client_of(address):
     """A client for that address."""
     if isinstance(address, TcpAddress):
-        return http.client.HTTPConnection(str(address.ip), address.port, timeout=5)
+        return http.client.HTTPConnection(str(address.ip), address.port, timeout=30)
     return UnixConnection(address.path)
 
 

@@ -219,7 +219,7 @@ def test_a_rekey_keeps_the_port_and_changes_the_keys(pair, run):
         child_id = a.engine.status()[0].children[0].child_id
         a.adapter.command(lambda now: a.engine.rekey_child(child_id, now))
         await wire.settle(until=lambda: a.named("ChildRekeyed") and b.named("ChildRekeyed"))
-        await wire.settle(until=lambda: len(a.plane.sas) == len(b.plane.sas) == 1, seconds=8)
+        await wire.settle(until=lambda: len(a.plane.sas) == len(b.plane.sas) == 1)
         (after,) = a.plane.sas.values()
         assert after.port == before.port
         assert after.spi_in != before.spi_in

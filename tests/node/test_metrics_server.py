@@ -57,7 +57,7 @@ def free_port():
 def raw(address, octets, *, half_close=True):
     """Send octets and read until the server hangs up."""
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(10)
+        client.settimeout(30)
         client.connect(str(address.path))
         answer = b""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):

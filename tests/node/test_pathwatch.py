@@ -251,7 +251,7 @@ def test_it_looks_by_itself_until_it_is_stopped(watched, monkeypatch):
 
     async def story(a):
         a.watch.start()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while len(sizes(a)) < 4:
                 await asyncio.sleep(0.005)
         assert sizes(a)[:4] == [1280, 1500] * 2

@@ -144,10 +144,20 @@ def test_a_node_that_begins_or_ends_does_not_reload(written):
             a._state = "running"
             assert ReadConfiguration not in map(type, guard.asked)
             # It is asked to end while the guard reads.
+            ask, read = guard.ask, asyncio.Event()
+
+            async def slowly(question):
+                answer = await ask(question)
+                if isinstance(question, ReadConfiguration):
+                    await read.wait()
+                return answer
+
+            guard.ask = slowly
             written("a", "one", "two")
             reload = asyncio.create_task(a.reload("test"))
             await until(lambda: ReadConfiguration in map(type, guard.asked))
             a._state = "stopping"
+            read.set()
             await reload
             assert [one.name for one in a._config.connections] == ["one"]
             a._state = "running"

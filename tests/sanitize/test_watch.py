@@ -7,7 +7,7 @@ import pytest
 from sanitized import ADDRESS, ROOT, THREAD, build, run_environment
 from watch import THREADS, command
 
-LIMIT = 900.0
+LIMIT = 2700.0
 
 
 def run(line, environment):

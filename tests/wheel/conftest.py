@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="session")
 def installed():
     """The clean virtual environment into which the wheel of this tree has been installed."""
-    done = subprocess.run([ROOT / "wheels/build"], capture_output=True, text=True, timeout=600)
+    done = subprocess.run([ROOT / "wheels/build"], capture_output=True, text=True, timeout=3600)
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / "build/wheel"
 
@@ -22,7 +22,7 @@ def run(installed, tmp_path):
     def call(program, *arguments):
         command = [installed / "bin" / program, *arguments]
         alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-        done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -81,7 +81,7 @@ def raw():
 
 def _raw(path, octets, *, half_close=True):
     with socket.socket(socket.AF_UNIX) as client:
-        client.settimeout(3)
+        client.settimeout(30)
         client.connect(str(path))
         try:
             client.sendall(octets)

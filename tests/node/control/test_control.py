@@ -162,7 +162,7 @@ def test_events_are_streamed_until_the_server_ends(served):
 
 def test_down_waits_until_the_node_has_closed(served):
     async def body(server, desk, path):
-        stopping = asyncio.create_task(asyncio.to_thread(stop, path, 3.0))
+        stopping = asyncio.create_task(asyncio.to_thread(stop, path, 60.0))
         while not desk.requests:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)

@@ -100,7 +100,7 @@ def test_a_client_that_does_not_read_holds_up_nobody_and_is_left(served, quiet, 
                 await asyncio.sleep(0.001)
             assert len(desk.requests) < 5
 
-    served(body, lists, idle_seconds=0.5)
+    served(body, lists, idle_seconds=2.0)
 
 
 def test_a_list_that_breaks_off_is_told_and_the_server_goes_on(served, lists):

@@ -65,7 +65,7 @@ class World:
         return self.commands.handle(Request(command, fields))
 
     async def told(self, words):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not (found := [fields for said, fields in self.book.lines if said == words]):
                 await asyncio.sleep(0.005)
         return found
@@ -158,7 +158,7 @@ def test_all_that_is_known_goes_into_the_file_that_replaces_a_damaged_one(tmp_pa
             world.take()
             world.engine._ctx.spent.add(b"ticket", 1 << 40, 0)
             writer = world.store._writer
-            assert await asyncio.to_thread(writer.flush, 10)
+            assert await asyncio.to_thread(writer.flush, 60)
             writer._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             writer._connection.execute("PRAGMA shrink_memory")
             (tmp_path / "state.db").write_bytes(b"\xff" * (tmp_path / "state.db").stat().st_size)
@@ -206,7 +206,7 @@ assert one.open() is None
 @pytest.mark.netns
 def test_a_read_only_folder_is_told_at_the_start(tmp_path):
     script = [sys.executable, "-c", READ_ONLY, str(tmp_path)]
-    ran = subprocess.run(["unshare", "-m", *script], capture_output=True, text=True, timeout=60)
+    ran = subprocess.run(["unshare", "-m", *script], capture_output=True, text=True, timeout=120)
     assert ran.stderr == ""
     assert ran.stdout.startswith(f"{tmp_path}/state.db: Read-only file system; make room there, or write a node.state")
 

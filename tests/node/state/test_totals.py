@@ -121,7 +121,7 @@ def test_totals_outlive_the_node(book, ports, children, writer, rows):
     book.collect(0)
     book.write()
     first = book._put.__self__
-    assert first.flush(10)
+    assert first.flush(60)
     book.write()
     assert not first._waiting
     first.close()
