@@ -44,9 +44,9 @@ class Fastd:
                 command = [find("fastd"), "-c", str(files[number])]
                 self.processes.append(end.namespace.start(command, files[number].with_suffix(".log")))
                 # A call that nobody hears is repeated only after 20 seconds.
-                self.processes[-1].wait_for("bound to", 10)
+                self.processes[-1].wait_for("bound to", 30)
             for process in self.processes:
-                process.wait_for("established", 15)
+                process.wait_for("established", 30)
         except BaseException:
             self.stop()
             raise

@@ -71,7 +71,7 @@ class FrameSocket:
         """Send one frame as it is."""
         self._socket.send(frame)
 
-    def expect(self, wanted: Callable[[bytes], bool], timeout: float = 2.0) -> bytes:
+    def expect(self, wanted: Callable[[bytes], bool], timeout: float = 10.0) -> bytes:
         """The first incoming frame that is `wanted`, within `timeout` seconds; raises `NotReached`."""
         for frame in self.incoming(timeout):
             if wanted(frame):

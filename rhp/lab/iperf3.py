@@ -38,7 +38,7 @@ class Iperf3:
         command = [self._program, "-s", "-B", address, "-p", self._port, "--forceflush"]
         self._server: Background = server.start(command, log)
         try:
-            self._server.wait_for("Server listening", 5)
+            self._server.wait_for("Server listening", 30)
         except BaseException:
             self.stop()
             raise
@@ -85,7 +85,7 @@ class Iperf3:
     def _run(self, seconds: int, options: list[str]) -> dict[str, Any]:
         """Run one client and return its `end` object; raises `LabError` with iperf3's own words."""
         command = [self._program, "-c", self._address, "-p", self._port, "-J", "--connect-timeout", "5000", *options]
-        said = self._client.run(command, timeout=seconds + 20, check=False)
+        said = self._client.run(command, timeout=seconds + 60, check=False)
         try:
             report = json.loads(said)
         except json.JSONDecodeError:

@@ -69,7 +69,7 @@ class Namespace:
         """The command line that runs `command` inside; `ip netns exec` becomes the command, so the id is its own."""
         return [find("ip"), "netns", "exec", self.name, *command]
 
-    def run(self, command: Sequence[str], *, timeout: float = 20.0, check: bool = True) -> str:
+    def run(self, command: Sequence[str], *, timeout: float = 60.0, check: bool = True) -> str:
         """Run a command inside to its end and return its output; see `programs.run`."""
         return run(self.command(command), timeout=timeout, check=check)
 

@@ -42,7 +42,7 @@ class OpenVpn:
                     end.namespace.start(command(role, end, peer.outer, cipher), folder / f"{role}.log")
                 )
             for process in self.processes:
-                process.wait_for(READY, 15)
+                process.wait_for(READY, 30)
         except BaseException:
             self.stop()
             raise

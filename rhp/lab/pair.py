@@ -46,7 +46,7 @@ class NodePair:
     inner: tuple[str, str] = INNER
     inner6: tuple[str, str] = INNER6
 
-    def wait_established(self, timeout: float = 10.0) -> None:
+    def wait_established(self, timeout: float = 30.0) -> None:
         """Wait until the tunnel stands at both ends; raises `NotReached` with the evidence."""
         for end in (self.a, self.b):
             end.wait_established(CONNECTION, timeout)

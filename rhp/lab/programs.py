@@ -39,7 +39,7 @@ def require_root() -> None:
         raise LabError("/dev/net/tun is missing: load the kernel's tun module (modprobe tun) or pass the device in.")
 
 
-def run(command: Sequence[str], *, stdin: str | None = None, timeout: float = 20.0, check: bool = True) -> str:
+def run(command: Sequence[str], *, stdin: str | None = None, timeout: float = 60.0, check: bool = True) -> str:
     """Run `command` to its end and return its standard output.
 
     `timeout` is in seconds. Raises `CommandFailed` when the command overstays, or ends with a status other than zero

@@ -78,7 +78,7 @@ class Relay:
         command = [sys.executable, "-m", "rhp.lab.relay", str(folder)]
         self._process = namespace.start(command, folder / "log")
         try:
-            self._process.wait_for("relay started", 10)
+            self._process.wait_for("relay started", 30)
         except BaseException:
             self.stop()
             raise
@@ -92,7 +92,7 @@ class Relay:
         before = self._places()[-1]
         self._orders.write_text(json.dumps(asdict(faults)))
         self._process.send(signal.SIGHUP)
-        wait_until(lambda: self._places()[-1] > before, 5, "the relay taking other faults", 0.005)
+        wait_until(lambda: self._places()[-1] > before, 30, "the relay taking other faults", 0.005)
 
     @contextmanager
     def held(self) -> Iterator[None]:

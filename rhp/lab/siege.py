@@ -61,10 +61,10 @@ class Siege:
         command += ["--rate", str(rate), "--seconds", str(seconds)]
         log = self._lab.path(f"flood-{time.monotonic_ns()}.log")
         started = self._lab.keep(self.stranger.start(command, log))
-        started.wait_for("pouring", 10)
+        started.wait_for("pouring", 30)
         return started
 
-    def let_in(self, timeout: float = 10.0) -> float:
+    def let_in(self, timeout: float = 30.0) -> float:
         """Have the friend call; the seconds until its tunnel stands. Raises `NotReached`."""
         began = time.monotonic()
         self.c.initiate(LATE)

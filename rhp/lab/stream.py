@@ -89,7 +89,7 @@ class Stream:
         self._threads[0].join()
         took = time.monotonic() - self._begin
         quiet, received = 0, -1
-        while quiet < 4 and self._received < self._sent:
+        while quiet < 20 and self._received < self._sent:
             quiet, received = (quiet + 1, received) if received == self._received else (0, self._received)
             time.sleep(0.05)
         self._ended.set()
@@ -108,7 +108,7 @@ class Stream:
             self._received * SIZE * 8 / took / 1e9,
         )
 
-    def progress(self, datagrams: int, timeout: float = 10.0) -> None:
+    def progress(self, datagrams: int, timeout: float = 30.0) -> None:
         """Wait until so many more have arrived; raises `NotReached`."""
         goal, deadline = self._received + datagrams, time.monotonic() + timeout
         while self._received < goal:

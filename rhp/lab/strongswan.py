@@ -109,7 +109,7 @@ class StrongSwan:
         environment = {"STRONGSWAN_CONF": str(self._folder / "strongswan.conf")}
         self.process = self.namespace.start(command, self._folder / "charon.out", environment)
         try:
-            wait_until(lambda: self._vici.exists() or self.process.status is not None, 10, "charon's vici socket")
+            wait_until(lambda: self._vici.exists() or self.process.status is not None, 30, "charon's vici socket")
             if self.process.status is not None:
                 raise LabError(f"charon ended at once: {self.process.tail()}")
             self.load(self._connections)
@@ -136,7 +136,7 @@ class StrongSwan:
         path.write_text(swanctl_conf(connections))
         self.call("--load-all", "--file", str(path))
 
-    def initiate(self, child: str, timeout: int = 15) -> None:
+    def initiate(self, child: str, timeout: int = 30) -> None:
         """Bring up `child` (and its IKE SA when there is none); raises `CommandFailed` with charon's reason."""
         self.call("--initiate", "--child", child, "--timeout", str(timeout))
 
@@ -174,7 +174,7 @@ class StrongSwan:
         command = ["env", f"SWANCTL_DIR={self._folder}", f"STRONGSWAN_CONF={self._folder / 'strongswan.conf'}"]
         command += [self._programs.swanctl, *arguments, "--uri", f"unix://{self._vici}"]
         try:
-            return run(command, timeout=30)
+            return run(command, timeout=90)
         except CommandFailed as error:
             raise CommandFailed(["swanctl", *arguments], error.status, f"{error.output}\n{self.tail()}") from None
 

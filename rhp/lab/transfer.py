@@ -23,7 +23,7 @@ class Transfer:
         receiver: Namespace,
         address: str,
         *,
-        timeout: float = 30.0,
+        timeout: float = 90.0,
         options: Sequence[tuple[int, int, bytes]] = (),
         source: str | None = None,
     ) -> None:
