@@ -16,7 +16,7 @@ GCM = 20
 ETHERIP = b"\x30\x00"
 TAP_MAC = bytes.fromhex("02000000fefe")
 BROADCAST = b"\xff" * 6
-SECONDS = 20.0
+SECONDS = 60.0
 """How long a lane may need for what it does at once, where others have the machine."""
 ANY4 = Selector("0.0.0.0", "255.255.255.255")  # noqa: S104
 ANY6 = Selector("::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff")
