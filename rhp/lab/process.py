@@ -104,8 +104,11 @@ class Background:
 
 def runs(pid: int) -> bool:
     """Whether there is such a process, and not only what is left of one that nobody has collected yet."""
+    folder = Path(f"/proc/{pid}")
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        state = (folder / "stat").read_text().rpartition(")")[2].split()[0]
+        # The first of several threads may end before the others, which then still hold all that the process held.
+        return state != "Z" or len(list((folder / "task").iterdir())) > 1
     return False
 
 
