@@ -21,7 +21,7 @@ def since(before, *nodes):
     return {name: value - before.get(name, 0) for name, value in now.items() if value != before.get(name, 0)}
 
 
-def settled(read, quiet=0.15, timeout=5.0):
+def settled(read, quiet=0.15, timeout=30.0):
     """What `read` gives once it has not changed for `quiet` seconds."""
     deadline, value, unchanged = time.monotonic() + timeout, read(), time.monotonic()
     while time.monotonic() - unchanged < quiet:
@@ -32,7 +32,7 @@ def settled(read, quiet=0.15, timeout=5.0):
     return value
 
 
-def arrived(tap, wanted, patience=5.0):
+def arrived(tap, wanted, patience=20.0):
     """What comes in on `tap` until all of the frames in `wanted` have come; less when that takes too long."""
     missing, seen = set(wanted), []
     for frame in tap.incoming(patience):
@@ -59,7 +59,7 @@ def batch(nodes, taps, frames):
     try:
         for frame in frames:
             near.send(frame)
-        wait_until(lambda: dataplane(nodes.a)["esp-packets-out"] >= sealed, 5, "node a sending all of them", 0.02)
+        wait_until(lambda: dataplane(nodes.a)["esp-packets-out"] >= sealed, 30, "node a sending all of them", 0.02)
         settled(lambda: dataplane(nodes.a)["esp-packets-out"], quiet=0.06)
     finally:
         nodes.b.send(signal.SIGCONT)

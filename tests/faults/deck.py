@@ -15,8 +15,7 @@ from rhp.guard import exits
 from rhp.lab.errors import LabError
 from rhp.lab.faults import Faults
 from rhp.lab.pair import TAP
-from rhp.lab.process import wait_until
-from rhp.lab.supervisor import exists
+from rhp.lab.process import runs, wait_until
 from rhp.lab.topology import PORT
 
 STRUCK = (DESK, ROAD)
@@ -136,7 +135,7 @@ def interface_deleted(office, fate):
     node = office.supervisors[name].node
     before = node.process.text().count("tap restored")
     node.namespace.ip(f"link delete {TAP}")
-    wait_until(lambda: node.process.text().count("tap restored") > before, 20, f"{name} making its interface again")
+    wait_until(lambda: node.process.text().count("tap restored") > before, 60, f"{name} making its interface again")
     return name
 
 
@@ -186,7 +185,7 @@ def killed(office, name, role, fate):
         with supervisor.held():
             kill(pids[role])
             supervisor.wait_ended(ends)
-            wait_until(lambda: not exists(pids["node"]), 30, f"the end of the node of {name}")
+            wait_until(lambda: not runs(pids["node"]), 60, f"the end of the node of {name}")
             nothing_left(office, name, () if role == "node" else ("names",))
     supervisor.wait_started(starts)
     if supervisor.ends[ends] != (exits.NODE_DIED if role == "node" else -signal.SIGKILL):
@@ -211,8 +210,8 @@ def ended(office, name, role):
     ends, pids = len(supervisor.ends), supervisor.processes()
     os.kill(pids[role], signal.SIGTERM)
     status = supervisor.wait_ended(ends)
-    if status != exits.DONE or exists(pids["node"]):
-        raise LabError(f"{name}, told to end, ended with status {status}; its node is there: {exists(pids['node'])}")
+    if status != exits.DONE or runs(pids["node"]):
+        raise LabError(f"{name}, told to end, ended with status {status}; its node is there: {runs(pids['node'])}")
     nothing_left(office, name)
     supervisor.start()
     return f"{name}, {role}"

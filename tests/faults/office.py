@@ -147,7 +147,7 @@ class Disk:
         self.path = path
         mount = f"mount -t tmpfs -o mode=755,size={DISK_KB}k tmpfs {path} && echo mounted && exec sleep infinity"
         self._holder = host.start(["sh", "-c", mount], path.with_name("disk-log"))
-        self._holder.wait_for("mounted", 10)
+        self._holder.wait_for("mounted", 30)
         self.inside = Path(f"/proc/{self._holder.pid}/root{path}")
 
     @property

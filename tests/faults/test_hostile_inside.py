@@ -120,7 +120,7 @@ def test_random_damage(nodes, taps):
         near.send((far.mac + near.mac + bytes(frame))[: fate.choice((2000, 2000, fate.randrange(14, 100)))])
         sent += 1
         if sent % 200 == 0:
-            wait_until(through, 5, "all of them going through", 0.01)
+            wait_until(through, 30, "all of them going through", 0.01)
     counted = settled(lambda: since(before, nodes.a, nodes.b))
     assert counted["tap-frames-in"] >= sent
     assert counted["esp-packets-in"] == counted["esp-packets-out"]

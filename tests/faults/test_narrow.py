@@ -24,7 +24,7 @@ def test_tcp_arrives_whole_over_a_narrow_network(bad_network, version, encapsula
     relay, nodes = bad_network(version, encapsulation)
     relay.become(Faults(mtu=NARROW, answer=answer))
     a, b = nodes.a.namespace, nodes.b.namespace
-    wait_until(lambda: max(widths(nodes)) <= NARROW, 20, f"both ends finding a path of {NARROW}: {widths(nodes)}")
+    wait_until(lambda: max(widths(nodes)) <= NARROW, 60, f"both ends finding a path of {NARROW}: {widths(nodes)}")
     before = relay.count(Count.TOO_LONG)
     assert Transfer(a, b, nodes.inner[1]).run(2_000_000)
     assert Transfer(b, a, nodes.inner[0]).run(2_000_000)

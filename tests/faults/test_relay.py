@@ -154,7 +154,7 @@ def test_trains_are_cut_before_they_meet_a_fault(lab):
     net = relayed(lab)
     with net.a.socket(2, 2) as sender, net.b.socket(2, 2) as receiver:
         receiver.bind(("192.0.2.2", 0))
-        receiver.settimeout(2)
+        receiver.settimeout(20)
         # UDP_SEGMENT (103) at the level of UDP (17): one call, ten datagrams.
         sender.sendmsg([bytes(range(250)) * 40], [(17, 103, (1000).to_bytes(2, "little"))], 0, receiver.getsockname())
         assert [len(receiver.recv(20_000)) for _ in range(10)] == [1000] * 10

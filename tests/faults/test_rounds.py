@@ -1,11 +1,12 @@
 """Eight rounds of faults under traffic; `make faults` plays fifty, and says what a round is."""
 
 import pytest
-from books import books, difference
+from books import books, difference, strangers
 from deck import SHORT
 from office import Office
 from rounds import play, summary
 
+from rhp.lab.process import wait_until
 from rhp.lab.programs import find
 
 pytestmark = pytest.mark.netns
@@ -26,7 +27,8 @@ def what_leaks_is_found(lab, office):
     host.run([find("nft"), "add", "table", "inet", "left"])
     office.names["road"].path.write_text("nameserver 192.0.2.99\n")
     (office.gate.node.folder / "run" / "left").touch()
-    lab.keep(host.start(["sleep", "infinity"], lab.path("left")))
+    left = lab.keep(host.start(["sleep", "infinity"], lab.path("left")))
+    wait_until(lambda: strangers(host, set(host.processes()) - {left.pid}) == ["sleep infinity "], 30, "the stranger")
     found = "\n".join(difference(before, books(office)))
     for words in (
         "gate, links: new ifname=left0",

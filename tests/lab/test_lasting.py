@@ -2,6 +2,7 @@
 
 import socket
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -38,9 +39,12 @@ def test_on_another_connection_it_begins_where_it_was(transfer, hosts):
     hosts[0].ip(f"link set {PORT} down")
     wait_until(lambda: transfer.tries > 1, 60, "the first connection being given up")
     hosts[0].ip(f"link set {PORT} up")
-    wait_until(lambda: transfer.connections > 1, 30, "another connection")
+    wait_until(lambda: transfer.connections > 1, 60, "another connection")
     transfer.progress(SOME, 30)
-    assert transfer.verify() == transfer.verify() >= 2 * SOME
+    before = transfer.verify()
+    assert before >= 2 * SOME
+    # It flows on meanwhile, and what was compared already is not compared again.
+    assert transfer.verify() >= before
 
 
 def test_what_does_not_belong_to_it_is_found(transfer, hosts):
@@ -48,7 +52,7 @@ def test_what_does_not_belong_to_it_is_found(transfer, hosts):
 
     def damaged():
         """A stranger says something; the transfer's own next connection may come before it is read."""
-        with hosts[0].socket(socket.AF_INET, socket.SOCK_STREAM) as stranger:
+        with suppress(ConnectionError), hosts[0].socket(socket.AF_INET, socket.SOCK_STREAM) as stranger:
             stranger.connect((outer(2), transfer.port))
             stranger.sendall(b"not of this stream")
             time.sleep(0.05)
@@ -58,5 +62,5 @@ def test_what_does_not_belong_to_it_is_found(transfer, hosts):
             return str(error)
         return None
 
-    said = wait_until(damaged, 10, "the damage being found")
+    said = wait_until(damaged, 30, "the damage being found")
     assert said.startswith(f"the transfer to {outer(2)} is damaged within its first")

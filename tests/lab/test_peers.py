@@ -56,12 +56,12 @@ def test_strongswan_by_psk_rekeys_and_deletes(lab):
     assert before.established
     assert before.children[0].bytes_in == before.children[0].bytes_out == 168
     right.rekey_child("c")
-    wait_until(lambda: installed(left) and before.children[0].spi_in not in installed(left), 8, "another pair")
+    wait_until(lambda: installed(left) and before.children[0].spi_in not in installed(left), 30, "another pair")
     right.rekey_ike("t")
-    wait_until(lambda: [sa.spi_i != before.spi_i for sa in left.sas("t")] == [True], 8, "another IKE SA alone")
+    wait_until(lambda: [sa.spi_i != before.spi_i for sa in left.sas("t")] == [True], 30, "another IKE SA alone")
     assert inner_ping(a) == 2
     left.terminate("t")
-    wait_until(lambda: not left.sas() and not right.sas(), 8, "both having nothing")
+    wait_until(lambda: not left.sas() and not right.sas(), 30, "both having nothing")
 
 
 def test_strongswan_by_certificates(lab):
