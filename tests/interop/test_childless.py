@@ -78,7 +78,7 @@ def test_forced_where_strongswan_never_does(world):
     world.node.initiate(row.name)
     entry = world.node.wait_connection(row.name, lambda entry: entry["last_error"])
     assert "without a child" in entry["last_error"]
-    wait_until(lambda: not world.swan.sas(row.name), 8, "strongSwan having nothing")
+    wait_until(lambda: not world.swan.sas(row.name), 30, "strongSwan having nothing")
 
 
 def test_children_come_and_go_on_a_childless_ike_sa(world):

@@ -41,6 +41,11 @@ def spis_of(entry):
     return entry["ike_spi_i"], [child["spi_in"] for child in entry["children"]]
 
 
+def rekeyed(now, old):
+    """Another IKE SA, or another pair alone: an older one's end could be taken for the next rekey."""
+    return now[0] != old[0] or (len(now[1]) == 1 and now[1] != old[1])
+
+
 class Gateway:
     """rhp lends, strongSwan is the road warrior."""
 
@@ -86,7 +91,7 @@ def test_strongswan_gets_two_addresses_and_reaches_the_network(feature, gateway)
     with feature("configuration payload: rhp lends addresses of both families", role="responder", peer=gateway.swan):
         gateway.up()
         assert gateway.node.connection("road")["leased"] == ["10.88.0.2", "fd88::1"]
-        wait_until(lambda: "10.88.0.2" in gateway.host_s.run(["ip", "address"]), 5, "strongSwan's address")
+        wait_until(lambda: "10.88.0.2" in gateway.host_s.run(["ip", "address"]), 30, "strongSwan's address")
         assert reaches(gateway.host_s, SERVER, source="10.88.0.2")
         assert reaches(gateway.host_s, SERVER6, source="fd88::1")
         assert reaches(gateway.host_r, "10.88.0.2")
@@ -103,8 +108,8 @@ def test_rekeys_by_either_side_keep_the_address(feature, gateway):
         ):
             before = gateway.spis()
             act()
-            wait_until(lambda old=before: gateway.spis() != old, 5, "the rekey being done")
-            assert ping(gateway.host_s, SERVER, count=5, interval=0.05, source="10.88.0.2").received == 5
+            wait_until(lambda old=before: rekeyed(gateway.spis(), old), 30, "the rekey being done")
+            assert ping(gateway.host_s, SERVER, count=5, at_once=True, source="10.88.0.2").received == 5
         assert gateway.node.connection("road")["leased"] == ["10.88.0.2", "fd88::1"]
         assert gateway.node.process.text().count("address leased") == 1
 
@@ -112,7 +117,7 @@ def test_rekeys_by_either_side_keep_the_address(feature, gateway):
 def test_the_address_comes_back_with_the_peer(feature, gateway):
     with feature("configuration payload: the same address again", role="responder", peer=gateway.swan):
         gateway.swan.terminate("t")
-        wait_until(lambda: not gateway.node.connection("road")["leased"], 5, "the address resting")
+        wait_until(lambda: not gateway.node.connection("road")["leased"], 30, "the address resting")
         gateway.up()
         assert gateway.node.connection("road")["leased"] == ["10.88.0.2", "fd88::1"]
         gateway.swan.terminate("t")
@@ -169,7 +174,7 @@ class Client:
             RhpNode(self.host_r, lab.path("rhp"), {"interface": {"name": TAP}, "connections": {"office": office}})
         )
         self.node.wait_established("office")
-        wait_until(lambda: len(addresses(self.host_r, TAP)) == 2, 5, "two addresses")
+        wait_until(lambda: len(addresses(self.host_r, TAP)) == 2, 30, "two addresses")
 
     def spis(self):
         """What there is, by rhp."""
@@ -189,7 +194,7 @@ def test_rhp_gets_two_addresses_routes_and_a_name_server(feature, client):
         assert f"{LAN} proto static src 10.99.0.1" in routes
         assert reaches(client.host_r, SERVER)
         assert reaches(client.host_r, SERVER6)
-        wait_until(lambda: SERVER in client.names.text(), 5, "the name server")
+        wait_until(lambda: SERVER in client.names.text(), 30, "the name server")
 
 
 def test_strongswan_reaches_rhp_at_the_address_that_it_lent(client):
@@ -207,8 +212,8 @@ def test_rekeys_by_either_side_keep_what_was_assigned(feature, client):
         ):
             before = client.spis()
             act()
-            wait_until(lambda old=before: client.spis() != old, 5, "the rekey being done")
-            assert ping(client.host_r, SERVER, count=5, interval=0.05).received == 5
+            wait_until(lambda old=before: rekeyed(client.spis(), old), 30, "the rekey being done")
+            assert ping(client.host_r, SERVER, count=5, at_once=True).received == 5
         assert addresses(client.host_r, TAP) == ["10.99.0.1", "fd99::1"]
         assert client.node.process.text().count("address added") == 2
 
@@ -216,12 +221,12 @@ def test_rekeys_by_either_side_keep_what_was_assigned(feature, client):
 def test_the_end_takes_everything_away_and_the_same_comes_again(feature, client):
     with feature("configuration payload: taken away at the end, lent again", role="initiator", peer=client.swan):
         client.node.terminate("office")
-        wait_until(lambda: addresses(client.host_r, TAP) == [], 5, "the addresses going")
-        wait_until(lambda: client.names.text() == NAMES, 5, "the name server going")
-        wait_until(lambda: LAN not in client.host_r.run(["ip", "route"]), 5, "the route going")
+        wait_until(lambda: addresses(client.host_r, TAP) == [], 30, "the addresses going")
+        wait_until(lambda: client.names.text() == NAMES, 30, "the name server going")
+        wait_until(lambda: LAN not in client.host_r.run(["ip", "route"]), 30, "the route going")
         client.node.initiate("office")
         client.node.wait_established("office")
-        wait_until(lambda: addresses(client.host_r, TAP) == ["10.99.0.1", "fd99::1"], 5, "the addresses coming back")
+        wait_until(lambda: addresses(client.host_r, TAP) == ["10.99.0.1", "fd99::1"], 30, "the addresses coming back")
         assert reaches(client.host_r, SERVER)
 
 
@@ -250,4 +255,4 @@ def test_a_gateway_that_grants_everything_and_names_nothing(feature):
             assert "table 5210" in made.host_r.run(["ip", "route", "get", "10.2.0.1"])
             assert "dev eth0" in made.host_r.run(["ip", "route", "get", outer(2)])
             made.node.terminate("office")
-            wait_until(lambda: "5209" not in made.host_r.run(["ip", "rule"]), 5, "the rules going")
+            wait_until(lambda: "5209" not in made.host_r.run(["ip", "rule"]), 30, "the rules going")

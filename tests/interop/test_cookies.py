@@ -40,7 +40,7 @@ def test_strongswan_asks_for_a_cookie(feature, world):
     met, stranger = world
     with feature("cookies, asked for by strongSwan", role="initiator", peer=met.swan):
         knock(stranger, outer(2), 2)
-        wait_until(lambda: "CONNECTING" in met.swan.listing(), 5, "strongSwan having a half-open IKE SA")
+        wait_until(lambda: "CONNECTING" in met.swan.listing(), 30, "strongSwan having a half-open IKE SA")
         met.establish("rhp")
         assert counted(met)["init-restarted"] == 1
         met.delete(lambda: met.node.terminate(met.name))
@@ -51,7 +51,7 @@ def test_rhp_asks_for_a_cookie(feature, world):
     met, stranger = world
     with feature("cookies, asked for by rhp", role="responder", peer=met.swan):
         with crowd(stranger, outer(1), RATE):
-            wait_until(lambda: len(met.node.status()["ike_sas"]) >= THRESHOLD, 15, "rhp having many half-open IKE SAs")
+            wait_until(lambda: len(met.node.status()["ike_sas"]) >= THRESHOLD, 30, "rhp having many half-open IKE SAs")
         met.establish("strongSwan")
         assert "parsed IKE_SA_INIT response 0 [ N(COOKIE) ]" in met.swan.log.read_text()
         met.delete(lambda: met.swan.terminate(met.name))

@@ -145,14 +145,14 @@ def test_wrong_psk(feature, world, number):
         said = world.refused(number)
         assert "authentication failed" in said
         assert "swan.example.org" in said
-        wait_until(lambda: not world.swan.sas(BY_NUMBER[number].name), 8, "strongSwan having nothing")
+        wait_until(lambda: not world.swan.sas(BY_NUMBER[number].name), 30, "strongSwan having nothing")
 
 
 def test_eap_is_refused(feature, world):
     """A first IKE_AUTH without AUTH asks for EAP (RFC 7296 section 2.16), which is not here."""
     with world.noted(feature, 20, "EAP asked for and refused"):
         assert "authentication failed" in world.refused(20)
-        wait_until(lambda: not world.swan.sas(BY_NUMBER[20].name), 8, "strongSwan having nothing")
+        wait_until(lambda: not world.swan.sas(BY_NUMBER[20].name), 30, "strongSwan having nothing")
 
 
 @pytest.mark.parametrize("number", [8, 11])
@@ -167,7 +167,7 @@ def test_no_common_proposal(feature, world, number):
                 world.swan.initiate(row.name)
             assert world.node.connection(row.name)["last_error"] is None
             assert "the peer offers aes256-sha512-prfsha512-modp2048; configured is" in world.node.process.text()
-        wait_until(lambda: not world.swan.sas(row.name), 8, "strongSwan having nothing")
+        wait_until(lambda: not world.swan.sas(row.name), 30, "strongSwan having nothing")
 
 
 @pytest.mark.parametrize(("number", "said"), [(12, "no-proposal-chosen"), (13, "the peer offers aes256-sha512-noesn")])
@@ -194,8 +194,8 @@ def test_a_child_is_deleted_alone_and_made_anew_by_either_side(feature, world):
             lambda: world.swan.terminate_child(met.name),
         ):
             delete()
-            wait_until(lambda: not met.entry()["children"], 5, "rhp having no child")
-            wait_until(lambda: not world.swan.sas(met.name)[0].children, 8, "strongSwan having no child")
+            wait_until(lambda: not met.entry()["children"], 30, "rhp having no child")
+            wait_until(lambda: not world.swan.sas(met.name)[0].children, 30, "strongSwan having no child")
             assert ping(world.node.namespace, met.inner[1], count=1, wait=0.1, source=met.inner[0]).received == 0
             world.swan.initiate(met.name)
             met.agree()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rhp.lab.namespace import FOLDER
-from rhp.lab.process import wait_until
+from rhp.lab.process import runs, wait_until
 
 pytestmark = pytest.mark.interop
 
@@ -46,14 +46,14 @@ def test_nothing_stays(newest, number, tmp_path):
     with (tmp_path / "log").open("wb") as log:
         run = subprocess.Popen(command, cwd=HERE.parents[1], stdout=log, stderr=log, start_new_session=True)
     try:
-        wait_until(lambda: charons(run.pid), 20, "the tests having started a charon")
+        wait_until(lambda: charons(run.pid), 60, "the tests having started a charon")
         started = children(run.pid)
         names = {path.name for path in FOLDER.iterdir() if any(path.name in line for line in started.values())}
         run.send_signal(number)
-        assert run.wait(20) == pytest.ExitCode.INTERRUPTED, (tmp_path / "log").read_text()
+        assert run.wait(60) == pytest.ExitCode.INTERRUPTED, (tmp_path / "log").read_text()
     finally:
         run.kill()
         run.wait()
-    assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in started if runs(pid)]
     assert not [name for name in names if (FOLDER / name).exists()]
     assert str(Path(newest.charon).parent) not in Path("/proc/mounts").read_text()

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.interop
 HOME, ELSEWHERE = "192.0.2.1", "192.0.2.101"
 SWAN_HOME, SWAN_ELSEWHERE = "192.0.2.2", "192.0.2.102"
 SIZE = 8_000_000
-PATIENCE = 25.0
+PATIENCE = 60.0
 
 
 @pytest.fixture(params=["initiator", "responder"])
@@ -59,7 +59,7 @@ def transfers(met, roam):
     The pair of the Child SA need not be: strongSwan's libipsec cannot move one, so charon replaces it after the move.
     """
     before = met.spis()[1]
-    done = Transfer(met.swan.namespace, met.node.namespace, INNER[0], source=INNER[1], timeout=60.0)
+    done = Transfer(met.swan.namespace, met.node.namespace, INNER[0], source=INNER[1], timeout=150.0)
     assert done.run(SIZE, during=roam), json.dumps(met.entry()) + met.node.process.tail(30) + met.swan.tail(40)
     assert met.spis()[1] == before
     met.agree()

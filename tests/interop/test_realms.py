@@ -85,7 +85,7 @@ def test_peers_of_different_realms_get_addresses_of_different_pools(feature, gat
     with feature("realms: by ID and by certificate subject", role="responder", peer=gateway.swan):
         for name in ("carl", "dan", "dora", "laptop"):
             gateway.swan.initiate(name)
-        wait_until(lambda: len(gateway.lent()) == 4, 10, "all four peers")
+        wait_until(lambda: len(gateway.lent()) == 4, 30, "all four peers")
         lent = gateway.lent()
         assert {lent[CARL], lent[DAN]} == {("sales", "10.88.1.1"), ("sales", "10.88.1.2")}
         assert lent[DORA] == ("works", "10.88.2.1")

@@ -25,7 +25,7 @@ HYBRID_IKE, HYBRID_ESP = "aes128gcm16-prfsha256-x25519-ke1_mlkem768", "aes128gcm
 SLOW = 0.4
 """Seconds to the other side."""
 ROUNDS = 3
-QUIET = 25.0
+QUIET = 60.0
 """A side that was refused comes back after some seconds."""
 
 

@@ -46,7 +46,7 @@ class Capturing:
         # The node says that it has begun; the outer side is there a moment later, with the first ping at the latest.
         if "--outer" not in options:
             wait_until(
-                lambda: "capture begun" in nodes.a.process.text()[self.before :] or self.ended, 15, "the capture"
+                lambda: "capture begun" in nodes.a.process.text()[self.before :] or self.ended, 60, "the capture"
             )
 
     before = 0
@@ -60,7 +60,7 @@ class Capturing:
             ping(self.nodes.a.namespace, self.nodes.inner[1], count=3, interval=0.02, size=200)
         if how is not None:
             self.process.send_signal(how)
-        out, err = self.process.communicate(timeout=30)
+        out, err = self.process.communicate(timeout=120)
         return json.loads(out) if out else err
 
 
@@ -129,9 +129,9 @@ def test_a_second_capture_is_refused_and_ctrl_c_ends_the_first(nodes, tmp_path):
     second = Capturing(nodes, tmp_path / "second.pcapng", "--inner")
     assert second.end() == "rhp: a capture is running already; end it first\n"
     ping(nodes.a.namespace, nodes.inner[1], count=3, interval=0.02)
-    wait_until(lambda: (tmp_path / "first.pcapng").exists(), 5, "the file")
+    wait_until(lambda: (tmp_path / "first.pcapng").exists(), 30, "the file")
     summary = first.end(signal.SIGINT)
     assert summary["ended"] == "interrupt"
-    wait_until(lambda: "capture ended" in nodes.a.process.text()[Capturing.before :], 10, "the end in the log")
+    wait_until(lambda: "capture ended" in nodes.a.process.text()[Capturing.before :], 30, "the end in the log")
     # The next one may begin.
     assert Capturing(nodes, tmp_path / "third.pcapng", "--count", "5").end()["ended"] == "count"

@@ -43,18 +43,17 @@ def crashes(node):
 
 
 def kill_and_restart(nodes):
-    """Kill the gateway, and have the client be back within 20 seconds of its serving again.
+    """Kill the gateway, and have the client be back: that it was told by token, `crashes` shows.
 
-    Without a token the client alone would need half a minute to give the gateway up. How long it takes with one hangs
-    on how many first messages are lost: each costs half a second, then one, two and four.
+    How long it takes hangs on how many first messages are lost: each costs half a second, then one, two and four.
     """
     before = nodes.a.connection(CONNECTION)["ike_id"]
     nodes.b.kill()
     nodes.b.start()
     nodes.a.wait_connection(
-        CONNECTION, lambda one: one["state"] == "established" and one["ike_id"] != before and one["children"], 20
+        CONNECTION, lambda one: one["state"] == "established" and one["ike_id"] != before and one["children"], 60
     )
-    nodes.b.wait_established(CONNECTION, 5)
+    nodes.b.wait_established(CONNECTION, 30)
 
 
 def test_client_is_back_by_ticket_when_its_gateway_was_killed(lab):
@@ -81,7 +80,7 @@ def test_gateway_without_its_vault_makes_a_full_handshake(lab):
     with Traffic(nodes):
         nodes.b.kill()
         nodes.b.start()
-        wait_until(lambda: counted(nodes.b, "ike-established") == 1, 30, "the client being back")
+        wait_until(lambda: counted(nodes.b, "ike-established") == 1, 60, "the client being back")
     assert counted(nodes.b, "ike-resumed") == 0
     # Its token is another one now, so nobody believes it, and the ticket cannot be read.
     assert counted(nodes.a, "wrong-crash-token") >= 1
@@ -96,7 +95,7 @@ def test_killed_client_is_noticed_by_its_gateway(lab):
     nodes.a.kill()
     nodes.a.start()
     nodes.wait_established()
-    wait_until(lambda: "ike closed" in nodes.b.process.text(), 5, "the gateway noticing")
+    wait_until(lambda: "ike closed" in nodes.b.process.text(), 30, "the gateway noticing")
     assert len(nodes.b.connection(CONNECTION)["children"]) == 1
     assert reaches(nodes.a.namespace, nodes.inner[1])
 

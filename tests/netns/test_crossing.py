@@ -13,7 +13,7 @@ pytestmark = pytest.mark.netns
 AWAY = 0.25
 """Seconds to the other side; and nothing gets there before both sides have begun."""
 RATE = 0.01
-SOON = 10.0
+SOON = 30.0
 """Seconds for two exchanges and their DELETE, on a machine that has other things to do as well."""
 ROUNDS = 3
 

@@ -54,7 +54,7 @@ def test_a_client_gets_its_address_from_a_server_at_the_other_end(lab):
         a.start([busybox, "udhcpc", "-f", "-i", TAP, "-s", str(script), "-t", "10", "-T", "1"], folder / "client")
     )
     told = folder / "told"
-    wait_until(lambda: told.exists() and "bound" in told.read_text(), 15, f"a lease: {client.tail()} {server.tail()}")
+    wait_until(lambda: told.exists() and "bound" in told.read_text(), 30, f"a lease: {client.tail()} {server.tail()}")
     bound = next(line for line in told.read_text().splitlines() if line.startswith("bound"))
     assert bound.split()[1:] == ["10.77.0.100", "255.255.255.0", "10.77.0.2", "10.77.0.53"]
     shown = json.loads(a.run(["ip", "-j", "-4", "address", "show", "dev", TAP]))

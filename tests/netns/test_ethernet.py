@@ -100,7 +100,7 @@ def test_multicast_between_programs(pair):
         membership = struct.pack("4s4s", socket.inet_aton(group), socket.inet_aton(pair.inner[1]))
         receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
         receiver.bind((group, 5007))
-        receiver.settimeout(2)
+        receiver.settimeout(20)
         sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton(pair.inner[0]))
         sender.sendto(b"to the group", (group, 5007))
         assert receiver.recvfrom(100)[0] == b"to the group"

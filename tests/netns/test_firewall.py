@@ -64,8 +64,8 @@ class World:
         ]
         for end in self.ends:
             end.wait_established(GATE)
-        wait_until(lambda: all(map(self.inner, range(2))), 5, "the addresses")
-        wait_until(lambda: all(map(self.routed, range(2))), 5, "the routes")
+        wait_until(lambda: all(map(self.inner, range(2))), 30, "the addresses")
+        wait_until(lambda: all(map(self.routed, range(2))), 30, "the routes")
 
     def inner(self, number):
         assigned = self.ends[number].connection(GATE)["assigned"]

@@ -94,7 +94,7 @@ def attach(namespace, number):
     namespace.address("tap0", f"10.0.0.{number}/24", f"fd00::{number}/64")
     # The kernel tells the interface a moment later that its link is there; until then nobody can bind to fd00::.
     shown = ["ip", "-6", "address", "show", "dev", "tap0", "tentative"]
-    wait_until(lambda: not namespace.run(shown).strip(), 10, "an IPv6 address that can be used")
+    wait_until(lambda: not namespace.run(shown).strip(), 30, "an IPv6 address that can be used")
     return opened.fds[0]
 
 
@@ -152,7 +152,7 @@ def test_udp(hosts, address):
     data = os.urandom(30_001)
     with receiver.socket(family, socket.SOCK_DGRAM) as server, sender.socket(family, socket.SOCK_DGRAM) as client:
         server.bind((address, 0))
-        server.settimeout(5)
+        server.settimeout(20)
         # The first finds the neighbour.
         client.sendto(b"hello", server.getsockname()[:2])
         assert server.recv(100) == b"hello"

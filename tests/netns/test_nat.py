@@ -49,7 +49,7 @@ def test_packets_alone_move_the_peer(hidden):
         # Every time these are ports that no flow had before, so `moved` cannot be true of an earlier move.
         hidden.start_anew()
         # Only a's own traffic opens a mapping again; what b sends to the old port finds nobody.
-        wait_until(lambda: ping(hidden.a, nodes.inner[1], count=3, interval=0.05, wait=0.3).received, 20, "an answer")
+        wait_until(lambda: ping(hidden.a, nodes.inner[1], count=3, interval=0.05, wait=0.3).received, 60, "an answer")
         assert hidden.moved()
     assert nodes.b.connection(CONNECTION)["ike_spi_i"] == ike
     for node in (nodes.a, nodes.b):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.netns
 def rhp(node, *arguments, code=0):
     """Run a command beside the node; what it wrote to standard output."""
     command = node.namespace.command(rhp_command(*arguments, "-c", str(node.file)))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == code, (arguments, done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
     return done.stdout
@@ -26,7 +26,7 @@ def rhp(node, *arguments, code=0):
 def fails(node, *arguments, code):
     """What a command that ends with that code wrote to standard error."""
     command = node.namespace.command(rhp_command(*arguments, "-c", str(node.file)))
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=False)
     assert done.returncode == code, (arguments, done.stdout, done.stderr)
     return done.stderr
 
@@ -70,7 +70,7 @@ def test_watch_tells_rates(pair):
     try:
         before = told(pair.a, "peers")[0]["peers"][0]["packets_in"]
         wait_until(
-            lambda: pair.a.connection(CONNECTION)["children"][0]["packets_in"] > before + 5, 20, "the pings under way"
+            lambda: pair.a.connection(CONNECTION)["children"][0]["packets_in"] > before + 5, 60, "the pings under way"
         )
         looks = told(pair.a, "watch", "--count", "3", "--interval", "0.5")
     finally:
@@ -98,7 +98,7 @@ def test_log_and_events_tell_what_happens(pair):
             pair.a.rekey_child(CONNECTION, CHILD)
             return "child rekeyed" in follower.text()
 
-        wait_until(heard, 20, "the follower hearing of a rekey")
+        wait_until(heard, 60, "the follower hearing of a rekey")
     finally:
         follower.stop()
     assert "node started" not in follower.text()

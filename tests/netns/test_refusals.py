@@ -21,7 +21,7 @@ def outcome(namespace, command, folder):
     folder.mkdir(parents=True, exist_ok=True)
     process = Background(namespace.command(command), folder / "said")
     try:
-        return process.wait(30), process.text()
+        return process.wait(60), process.text()
     finally:
         process.stop()
 
@@ -84,7 +84,7 @@ def test_unknown_peer_is_refused(lab):
     calls = lab.keep(RhpNode(a, lab.path("a"), ours))
     entry = calls.wait_connection(CONNECTION, lambda entry: entry["last_error"])
     assert "authentication failed" in entry["last_error"].lower()
-    wait_until(lambda: "stranger.example.org" in waits.process.text(), 5, "b naming the stranger")
+    wait_until(lambda: "stranger.example.org" in waits.process.text(), 30, "b naming the stranger")
 
 
 def test_no_common_proposal_is_told(lab):

@@ -100,13 +100,13 @@ def test_a_transfer_outlives_many_reloads(nodes):
             told = node.reload()
             assert told["applied"] and told["added"] == [OTHER] and told["changed"] == []
         a.wait_established(OTHER)
-        wait_until(lambda: BEHIND[1] in routes(a), 5, "the route of what was added")
+        wait_until(lambda: BEHIND[1] in routes(a), 30, "the route of what was added")
         for node in (a, b):
             node.write(plain[node])
             told = node.reload()
             assert told["applied"] and told["removed"] == [OTHER] and told["changed"] == []
-        wait_until(lambda: names(a) == names(b) == [CONNECTION], 5, "the end of what was removed")
-        wait_until(lambda: routes(a) == usual, 5, "the routes as before")
+        wait_until(lambda: names(a) == names(b) == [CONNECTION], 30, "the end of what was removed")
+        wait_until(lambda: routes(a) == usual, 30, "the routes as before")
 
     with flowing(nodes) as transfers:
         once()
@@ -143,7 +143,7 @@ def test_a_changed_connection_comes_again_and_the_other_stays(nodes):
         (change,) = node.reload()["changed"]
         assert change["effect"] == "renew" and "keys" in change["keys"]
         assert "secret" not in json.dumps(change)
-    wait_until(lambda: a.connection(OTHER)["ike_spi_i"] != first["ike_spi_i"], 20, "a proof by the new key")
+    wait_until(lambda: a.connection(OTHER)["ike_spi_i"] != first["ike_spi_i"], 60, "a proof by the new key")
     a.wait_established(OTHER)
     assert pairs(a) == before
     assert "another secret" not in a.process.text()
@@ -161,9 +161,9 @@ def test_a_wrong_file_changes_nothing(nodes):
         if "interface.addresses" in line or "hub.isolated" in line:
             assert line in checked
     os.kill(a.status()["pid"], signal.SIGHUP)
-    wait_until(lambda: a.process.text().count("configuration refused") == 2, 10, "the log's word on the signal")
+    wait_until(lambda: a.process.text().count("configuration refused") == 2, 30, "the log's word on the signal")
     assert pairs(a) == before
-    assert ping(a.namespace, nodes.inner[1], count=3, interval=0.05).received == 3
+    assert ping(a.namespace, nodes.inner[1], count=3, at_once=True).received == 3
 
 
 def rhp_reload(node):
@@ -187,10 +187,10 @@ def test_addresses_of_the_interface_come_and_go_at_a_signal(nodes):
     before = pairs(a)
     a.write(configuration(1, PairOptions(interface={"addresses": ["10.77.0.7/24"], "mtu": 1300})))
     os.kill(a.status()["pid"], signal.SIGHUP)
-    a.process.wait_for("configuration reloaded", 10)
-    wait_until(lambda: "10.77.0.7/24" in addresses(a) and "10.77.0.1/24" not in addresses(a), 5, "the other address")
-    wait_until(lambda: "mtu 1300" in addresses(a), 5, "the other MTU")
-    wait_until(lambda: ping(b.namespace, "10.77.0.7", count=1).received == 1, 5, "an answer from there")
+    a.process.wait_for("configuration reloaded", 30)
+    wait_until(lambda: "10.77.0.7/24" in addresses(a) and "10.77.0.1/24" not in addresses(a), 30, "the other address")
+    wait_until(lambda: "mtu 1300" in addresses(a), 30, "the other MTU")
+    wait_until(lambda: ping(b.namespace, "10.77.0.7", count=1).received == 1, 30, "an answer from there")
     assert pairs(a) == before
     a.write(configuration(1, PairOptions()))
     assert a.reload()["refused"] == []
@@ -221,7 +221,7 @@ def test_the_secret_file_of_a_connection_is_read_again(lab):
     for node in (nodes.b, nodes.a):
         (change,) = node.reload()["changed"]
         assert change["keys"] == ["keys"]
-    wait_until(lambda: nodes.a.connection(CONNECTION)["ike_spi_i"] != before, 20, "a proof by the new key")
+    wait_until(lambda: nodes.a.connection(CONNECTION)["ike_spi_i"] != before, 60, "a proof by the new key")
     nodes.wait_established()
 
 
@@ -248,11 +248,11 @@ def test_a_hub_and_a_realm_come_and_go_beside_a_transfer(nodes):
         assert (told["added"], told["settings"], told["refused"]) == ([OTHER], ["hubs.blue"], [])
         a.wait_established(OTHER)
         assert "10.91.1.1/24" in a.namespace.run(["ip", "-4", "address", "show", "dev", "blue"])
-        wait_until(lambda: BEHIND[1] in a.namespace.run(["ip", "-4", "route", "show", "dev", "blue"]), 5, "its route")
+        wait_until(lambda: BEHIND[1] in a.namespace.run(["ip", "-4", "route", "show", "dev", "blue"]), 30, "its route")
         a.write(configuration(1, PairOptions()))
         told = a.reload()
         assert (told["removed"], told["settings"]) == ([OTHER], ["hubs.blue"])
-        wait_until(lambda: "blue" not in a.namespace.run(["ip", "-br", "link"]), 10, "the end of the interface")
+        wait_until(lambda: "blue" not in a.namespace.run(["ip", "-br", "link"]), 30, "the end of the interface")
         b.write(configuration(2, PairOptions()))
         assert b.reload()["removed"] == ["role"]
     assert transfers and all(transfers)

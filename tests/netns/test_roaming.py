@@ -54,7 +54,7 @@ def test_the_caller_s_address_changes(lab, encapsulation):
 
     def roam():
         readdress(nodes.a.namespace, HOME, ELSEWHERE)
-        nodes.b.wait_connection(CONNECTION, at("remote", ELSEWHERE), 5)
+        nodes.b.wait_connection(CONNECTION, at("remote", ELSEWHERE), 30)
 
     transfers(nodes, roam)
     seen = nodes.a.connection(CONNECTION)
@@ -70,7 +70,7 @@ def test_the_called_one_s_address_changes(lab):
 
     def roam():
         readdress(nodes.b.namespace, "192.0.2.2", "192.0.2.102")
-        nodes.a.wait_connection(CONNECTION, at("remote", "192.0.2.102"), 10)
+        nodes.a.wait_connection(CONNECTION, at("remote", "192.0.2.102"), 30)
 
     transfers(nodes, roam)
 
@@ -82,18 +82,18 @@ def test_from_ipv4_to_ipv6(lab):
 
     def roam():
         nodes.a.namespace.ip(f"address del {HOME}/24 dev {PORT}")
-        nodes.b.wait_connection(CONNECTION, at("remote", "2001:db8::1"), 5)
+        nodes.b.wait_connection(CONNECTION, at("remote", "2001:db8::1"), 30)
 
     transfers(nodes, roam)
     # What fits an outer packet changed with the family.
     mtu = nodes.a.connection(CONNECTION)["children"][0]["mtu"]
-    wait_until(lambda: nodes.b.connection(CONNECTION)["children"][0]["mtu"] == mtu, 5, "the same MTU at both ends")
+    wait_until(lambda: nodes.b.connection(CONNECTION)["children"][0]["mtu"] == mtu, 30, "the same MTU at both ends")
 
 
 def test_few_packets_are_lost_on_a_move(lab):
     """At most what is in flight: the caller tells of its new address 0.1 s after the kernel did.
 
-    Half a second is allowed, that is 50 pings, and beyond it what a lost message costs until it is sent again.
+    A second is allowed, that is 100 pings, and beyond it what a lost message costs until it is sent again.
     """
     nodes = start_pair(lab, cable(lab))
     nodes.wait_established()
@@ -103,9 +103,9 @@ def test_few_packets_are_lost_on_a_move(lab):
     mover.start()
     result = ping(nodes.a.namespace, nodes.inner[1], count=300, interval=0.01, wait=0.5)
     mover.join()
-    nodes.b.wait_connection(CONNECTION, at("remote", ELSEWHERE), 5)
+    nodes.b.wait_connection(CONNECTION, at("remote", ELSEWHERE), 30)
     again = retransmitted(nodes.a) - again
-    assert result.sent - result.received <= 50 * 2**again
+    assert result.sent - result.received <= 100 * 2**again
     child = nodes.b.connection(CONNECTION)["children"][0]
     assert child["replay_drops"] == child["auth_drops"] == 0
 
@@ -118,11 +118,11 @@ def test_a_silent_path_is_left_and_taken_again(lab):
 
     def fail():
         network.cut(0)
-        nodes.b.wait_connection(CONNECTION, at("remote", "198.51.100.1"), 15)
+        nodes.b.wait_connection(CONNECTION, at("remote", "198.51.100.1"), 30)
 
     transfers(nodes, fail)
     network.mend(0)
-    nodes.a.wait_connection(CONNECTION, at("remote", "192.0.2.2"), 40)
+    nodes.a.wait_connection(CONNECTION, at("remote", "192.0.2.2"), 90)
     assert reaches(nodes.a.namespace, nodes.inner[1])
     said = nodes.a.process.text()
     assert "reason=path-silent" in said and "reason=path-preferred" in said
@@ -137,7 +137,7 @@ def test_an_interface_goes_and_another_one_is_there(lab):
 
     def unplug():
         network.a.ip("link set eth0 down")
-        nodes.b.wait_connection(CONNECTION, at("remote", "198.51.100.1"), 10)
+        nodes.b.wait_connection(CONNECTION, at("remote", "198.51.100.1"), 30)
 
     transfers(nodes, unplug)
 
@@ -154,7 +154,7 @@ def test_sleep_and_wake(lab, address):
             readdress(nodes.a.namespace, HOME, address)
         time.sleep(4)
         nodes.a.namespace.ip(f"link set {PORT} up")
-        nodes.b.wait_connection(CONNECTION, at("remote", address), 15)
+        nodes.b.wait_connection(CONNECTION, at("remote", address), 30)
 
     transfers(nodes, sleep, size=10_000_000)
 
@@ -173,5 +173,5 @@ def test_the_new_path_s_mtu_is_found_out(lab):
         f"address del 192.0.2.1/32 dev {PORT}",
         f"route replace default via 198.51.100.1 dev {PORT} onlink src 192.0.2.77",
     )
-    nodes.b.wait_connection(CONNECTION, at("remote", "192.0.2.77"), 10)
-    nodes.a.wait_connection(CONNECTION, lambda entry: entry["children"][0]["mtu"] == wide - 100, 10)
+    nodes.b.wait_connection(CONNECTION, at("remote", "192.0.2.77"), 30)
+    nodes.a.wait_connection(CONNECTION, lambda entry: entry["children"][0]["mtu"] == wide - 100, 30)

@@ -26,11 +26,10 @@ class Post:
     """The Rockhopper's two ports, in a namespace of its own."""
 
     def __init__(self, namespace, here, there):
-        self._there, self.esp, self.pair = there, [], None
+        self._there, self.esp, self.pair, self._heard = there, [], None, set()
         self.ports = {port: namespace.socket(socket.AF_INET, socket.SOCK_DGRAM) for port in (500, 4500)}
         for port, one in self.ports.items():
             one.bind((here, port))
-            one.settimeout(5)
         self.other = Rockhopper(self.send, SECRET.encode(), "b.example.org", "a.example.org")
 
     def close(self):
@@ -44,8 +43,11 @@ class Post:
             self.ports[4500].sendto(MARKER + datagram, (self._there, 4500))
 
     def hear(self, port=4500):
-        """The next IKE message; ESP that comes before it is put aside."""
-        return self._next(port, lambda datagram: port == 500 or datagram[:4] == MARKER)[0 if port == 500 else 4 :]
+        """The next IKE message, and not one that was sent again; ESP that comes before it is put aside."""
+        self.ports[port].settimeout(30)
+        found = self._next(port, lambda one: (port == 500 or one[:4] == MARKER) and one not in self._heard)
+        self._heard.add(found)
+        return found[0 if port == 500 else 4 :]
 
     def keys(self):
         self.pair = pair = self.other.child
@@ -60,7 +62,7 @@ class Post:
 
     def ask(self, frame, wanted):
         """Send a frame until one comes back that is wanted."""
-        until = time.monotonic() + 8
+        until = time.monotonic() + 30
         while time.monotonic() < until:
             self._sequence += 1
             packet = self._sealer.seal(self._sequence, ETHERIP, b"\x30\x00" + frame)

@@ -70,25 +70,25 @@ def test_the_manager_hears_of_start_life_hanging_and_end(lab, other):
     node.stop()
     environment = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "600000"}
     node.process = host.start(rhp_command("up", "-c", str(node.file)), node.log, environment)
-    wait_until(lambda: manager.count("READY=1"), 20, "the node being ready")
+    wait_until(lambda: manager.count("READY=1"), 60, "the node being ready")
     node.wait_established(CONNECTION)
-    wait_until(lambda: manager.count("STATUS=serving, 1 tunnel up"), 20, "the status")
+    wait_until(lambda: manager.count("STATUS=serving, 1 tunnel up"), 60, "the status")
     inner = node.pid
     # Nothing that the manager gave goes on to the node.
     assert b"NOTIFY_SOCKET" not in Path(f"/proc/{inner}/environ").read_bytes()
     alive = manager.count("WATCHDOG=1")
-    wait_until(lambda: manager.count("WATCHDOG=1") > alive + 2, 20, "signs of life")
+    wait_until(lambda: manager.count("WATCHDOG=1") > alive + 2, 60, "signs of life")
     # While it hangs there is at most the one that was under way.
     os.kill(inner, signal.SIGSTOP)
-    wait_until(lambda: stopped(inner), 10, "the node hanging")
+    wait_until(lambda: stopped(inner), 30, "the node hanging")
     alive = manager.count("WATCHDOG=1")
     with pytest.raises(Exception, match="a second sign"):
         wait_until(lambda: manager.count("WATCHDOG=1") > alive + 1, 2, "a second sign")
     os.kill(inner, signal.SIGCONT)
-    wait_until(lambda: manager.count("WATCHDOG=1") > alive + 2, 20, "it living again")
+    wait_until(lambda: manager.count("WATCHDOG=1") > alive + 2, 60, "it living again")
     assert "STOPPING=1" not in manager.lines()
     node.process.send(signal.SIGTERM)
-    assert node.process.wait(20) == exits.DONE
+    assert node.process.wait(60) == exits.DONE
     assert manager.count("STOPPING=1") == 1
     assert manager.count("READY=1") == 1
     assert "Traceback" not in node.process.text()
@@ -118,14 +118,14 @@ def test_programs_run_for_a_tunnel_that_comes_and_goes(lab, other):
         file.write(f"\n[[hooks]]\non = {every!r}\ncommand = [{str(hooks[0]['command'][0])!r}]\n")
     node.start()
     node.wait_established(CONNECTION)
-    wait_until(lambda: "tunnel-up" in told.read_text(), 20, "the hook of the tunnel")
+    wait_until(lambda: "tunnel-up" in told.read_text(), 60, "the hook of the tunnel")
     node.rekey_ike(CONNECTION)
-    wait_until(lambda: "ike rekeyed" in node.process.text(), 10, "the rekey")
+    wait_until(lambda: "ike rekeyed" in node.process.text(), 30, "the rekey")
     theirs.terminate(CONNECTION)
-    wait_until(lambda: "tunnel-down" in told.read_text(), 20, "the hook of its end")
-    wait_until(lambda: told.read_text().count("tunnel-up") == 2, 30, "the next tunnel")
+    wait_until(lambda: "tunnel-down" in told.read_text(), 60, "the hook of its end")
+    wait_until(lambda: told.read_text().count("tunnel-up") == 2, 60, "the next tunnel")
     node.process.send(signal.SIGTERM)
-    assert node.process.wait(30) == exits.DONE
+    assert node.process.wait(60) == exits.DONE
     lines = [re.sub(r" +", " ", line).split() for line in told.read_text().splitlines()]
     where = [CONNECTION, PEER, outer(1), outer(2), TAP]
     assert lines[0] == ["node-up", "nobody"]

@@ -68,7 +68,7 @@ def test_a_flood_of_strangers(siege, port, kind):
     assert sent > RATE * SECONDS / 4, "the machine is too busy to flood itself"
     backlog, esp, ike, sent_again = losses.now()
     # A first message that is lost costs half a second, one that is lost again a whole one, and so on.
-    assert max(first, second) < 2.0 + 0.5 * (2**sent_again - 1)
+    assert max(first, second) < 5.0 + 0.5 * (2**sent_again - 1)
     assert not sent_again or backlog + ike
     assert answered.sent - answered.received <= 2 + backlog + esp
     assert siege.established
@@ -77,7 +77,7 @@ def test_a_flood_of_strangers(siege, port, kind):
     now = siege.edges()
     turned_away = "gate-cookie-asked" if kind == "begin" else "gate-odd-withheld"
     seen = now[turned_away] - counted.get(turned_away, 0) + now["gate-full"] - counted["gate-full"]
-    assert seen > sent * 0.9
+    assert seen + backlog > sent * 0.9
     # What the engine was bothered with is what the rule lets through: a bounded number a second.
     after = siege.gateway.status()["counters"]["engine"]
     bothered = ("cookie-asked", "unknown-ike-spi")

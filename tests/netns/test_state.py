@@ -44,7 +44,7 @@ def client(name):
 
 
 def assigned(node):
-    (address,) = node.wait_connection(OFFICE, lambda one: one["assigned"] and one["children"], 15)["assigned"][
+    (address,) = node.wait_connection(OFFICE, lambda one: one["assigned"] and one["children"], 30)["assigned"][
         "addresses"
     ]
     return address.partition("/")[0]
