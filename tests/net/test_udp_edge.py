@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from ipaddress import ip_address
 
 import pytest
@@ -11,6 +12,8 @@ from rhp.net.udp import READS_PER_WAKEUP, FakeUdp, UdpSocket
 
 ANY = "0.0.0.0"  # noqa: S104
 WAYS = [(ANY, "127.0.0.9", "127.0.0.1"), ("::", "::1", "::1")]
+SECONDS = 30.0
+SO_MEMINFO = 55
 
 
 def bound(address):
@@ -28,7 +31,7 @@ def peer():
 
     def make(address):
         opened.append(bound(address))
-        opened[-1].settimeout(2)
+        opened[-1].settimeout(SECONDS)
         return opened[-1]
 
     yield make
@@ -46,8 +49,20 @@ async def gather(edge, expected):
             done.set()
 
     edge.listen(asyncio.get_running_loop(), deliver)
-    await asyncio.wait_for(done.wait(), 2)
+    await asyncio.wait_for(done.wait(), SECONDS)
     return got
+
+
+def held(edge):
+    """The memory of what waits to be read."""
+    return struct.unpack("9I", edge._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 36))[0]
+
+
+async def until(condition):
+    async with asyncio.timeout(SECONDS):
+        while not (found := condition()):
+            await asyncio.sleep(0.001)
+    return found
 
 
 @pytest.mark.parametrize(("everywhere", "ours", "theirs"), WAYS)
@@ -76,8 +91,11 @@ def test_reads_are_bounded_per_wake_up(peer):
     async def flood():
         edge = UdpSocket(bound("127.0.0.1").detach())
         client = peer("127.0.0.1")
-        for _ in range(READS_PER_WAKEUP + 10):
+        client.sendto(b"x", ("127.0.0.1", edge._port))
+        one = await until(lambda: held(edge))
+        for _ in range(READS_PER_WAKEUP + 9):
             client.sendto(b"x", ("127.0.0.1", edge._port))
+        await until(lambda: held(edge) == (READS_PER_WAKEUP + 10) * one)
         got = []
         edge._deliver = lambda *arrival: got.append(arrival)
         edge._read()
@@ -160,8 +178,7 @@ def test_a_reader_may_do_the_reading(peer, ours, theirs):
 
         edge.listen(asyncio.get_running_loop(), lambda *arrival: got.append(arrival), read)
         peer("127.0.0.1").sendto(b"anything", ("127.0.0.1", edge._port))
-        while not got:
-            await asyncio.sleep(0.001)
+        await until(lambda: got)
         assert asked == [(edge.fd, edge._port)]
         here, there = Endpoint(ip_address(ours), edge._port), Endpoint(ip_address(theirs), 4500)
         assert got == [(b"let in", here, there)] * 2

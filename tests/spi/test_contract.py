@@ -5,7 +5,7 @@ import struct
 
 import pytest
 from contract_packets import FAR, MAKERS, NEAR, WRONG, arp, ip4, tunnel
-from planes import BROADCAST, TAP_MAC, Rig, Selector, frame, mac, wait_for
+from planes import BROADCAST, SECONDS, TAP_MAC, Rig, Selector, frame, mac, wait_for
 
 from rhp.spi import find
 from rhp.spi.esp import LANE_COUNTERS, PORT_COUNTERS, SA_COUNTERS
@@ -267,7 +267,7 @@ def test_a_peer_that_moved_is_told_and_followed(rig):
     peer = rig.peer()
     with socket.socket(rig.family, socket.SOCK_DGRAM) as elsewhere:
         elsewhere.bind((rig.ip, 0))
-        elsewhere.settimeout(20)
+        elsewhere.settimeout(SECONDS)
         elsewhere.sendto(peer.seal(b"\x30\x00" + frame(mac(1), mac(2))), (rig.ip, rig.port))
         where = elsewhere.getsockname()
         assert rig.wait_event("nat-moved") == ("nat-moved", peer.spi_in, *where)
@@ -300,7 +300,7 @@ def test_the_tap_goes_and_comes_back(rig):
     rig.plane.stop()
     near, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with near, queue:
-        near.settimeout(20)
+        near.settimeout(SECONDS)
         rig.plane.attach_tap(0, queue.fileno(), TAP_MAC)
         rig.plane.start()
         with pytest.raises(RuntimeError):
@@ -318,7 +318,7 @@ def test_the_tap_is_replaced_while_packets_go(rig):
     rig.wait_event("tap-lost")
     near, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with near, queue:
-        near.settimeout(20)
+        near.settimeout(SECONDS)
         rig.plane.attach_tap(0, queue.fileno(), TAP_MAC)
         near.send(frame(BROADCAST, mac(1), b"by the new one"))
         assert peer.recv_frame().endswith(b"by the new one")
@@ -361,7 +361,7 @@ def test_a_spare_lane_joins(make):
     with Rig(make=make, spare=1) as rig:
         near, queue = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with near, queue, socket.socket(rig.family, socket.SOCK_DGRAM) as sock:
-            near.settimeout(20)
+            near.settimeout(SECONDS)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             sock.bind((rig.ip, rig.port))
             with pytest.raises(RuntimeError):
@@ -387,4 +387,4 @@ def _has(sock):
     except BlockingIOError:
         return False
     finally:
-        sock.settimeout(20)
+        sock.settimeout(SECONDS)
