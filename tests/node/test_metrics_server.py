@@ -19,6 +19,7 @@ from rhp.node.metrics.server import HEAD_LIMIT, MAX_CLIENTS, MetricsServer
 sys.path.insert(0, str(Path(__file__).parent))
 from metrics_rig import Metered, Numbers, get
 
+HERE = "127.0.9.51"
 GOOD = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -49,8 +50,9 @@ def served(tmp_path, run, pair):
 
 @pytest.fixture
 def free_port():
+    """A port that is free at `HERE`, where nobody else has any business, and so stays free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((HERE, 0))
         return probe.getsockname()[1]
 
 
@@ -113,7 +115,7 @@ def test_prometheus_gets_its_page(served, free_port):
         assert Numbers(response.text)("rhp_connections") == 0
         assert (await get(address, "/metrics?name[]=x")).status == 200
 
-    served(body, TcpAddress(ip_address("127.0.0.1"), free_port))
+    served(body, TcpAddress(ip_address(HERE), free_port))
 
 
 def test_a_unix_socket_is_for_its_owner_and_its_group(served):
@@ -252,13 +254,11 @@ def test_a_mistake_of_ours_is_logged_and_the_server_goes_on(served, caplog):
 
 
 def test_a_port_that_is_taken_is_one_sentence(served, free_port):
-    where = TcpAddress(ip_address("127.0.0.1"), free_port)
+    where = TcpAddress(ip_address(HERE), free_port)
 
     async def body(server, address, metered):
         second = MetricsServer(address, metered.exporter, lambda: "running")
-        with pytest.raises(
-            StartError, match=rf"127.0.0.1:{free_port}: .* in use; write another place into node.metric"
-        ):
+        with pytest.raises(StartError, match=rf"{HERE}:{free_port}: .* in use; write another place into node.metric"):
             await second.start()
 
     served(body, where)
