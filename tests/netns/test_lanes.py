@@ -151,7 +151,7 @@ def test_lanes_are_added_while_traffic_flows(lab, tmp_path):
     flow.start()
     assert pair.a.command("add-lane").strip() == "lane 1 is in use"
     assert pair.b.command("add-lane").strip() == "lane 1 is in use"
-    assert ping(a, pair.inner[1], count=20, interval=0.05).received == 20
+    assert ping(a, pair.inner[1], count=20, at_once=True).received == 20
     flow.join(120)
     assert done == [True]
     for node in (pair.a, pair.b):
