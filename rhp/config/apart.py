@@ -8,7 +8,7 @@ from rhp.config.errors import ConfigError, Problem
 from rhp.config.loading import Loaded
 from rhp.config.nodeshare import NodeShare, divide
 from rhp.guard.brief import Brief, Mistaken, Shares
-from rhp.guard.protocol import Mistake
+from rhp.guard.mistake import Mistake
 
 
 def apart(loaded: Loaded) -> Shares:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from rhp.config.files import read_file
-from rhp.guard.secrets import decode_psk
+from rhp.guard.keyfile import decode_psk
 from rhp.pki.certificate import check_private_key, key_matches_certificate, read_certificates
 from rhp.pki.revocation import holds_only_crls
 

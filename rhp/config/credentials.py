@@ -19,7 +19,7 @@ from rhp.config.peering_checks import auth_methods
 from rhp.config.providers import read_trust
 from rhp.config.reading import Findings, Place
 from rhp.config.suggest import one_of
-from rhp.guard.secrets import decode_psk
+from rhp.guard.keyfile import decode_psk
 from rhp.pki.certificate import (
     certificate_is_ca,
     certificate_names,

@@ -1,16 +1,18 @@
 """The node's share of a configuration: what the process that talks to the world may know.
 
 It holds connections, pools, certificates and settings, and neither a secret nor the name of a file that holds one. It
-travels as octets; what is no plain data in it, algorithms and patterns of identities, by its text.
+travels as octets; what is no plain data in it, proposals and patterns of identities, by its text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, cast
+from functools import lru_cache
+from operator import attrgetter
+from typing import cast
 
-from rhp.crypto.algorithms import INTEGRITIES, Encryption, Integrity, Prf, encryptions, prfs
+from rhp.crypto.proposal import EspProposal, IkeProposal, parse_esp_proposal, parse_ike_proposal
 from rhp.guard.brief import Part, Revision, read_revision
 from rhp.guard.codec import Atom, Codec
 from rhp.ike.config import ConnectionConfig, EngineConfig
@@ -27,27 +29,14 @@ class NodeShare:
     engine: EngineConfig
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-
-T = TypeVar("T", bound=_Named)
 Prepare = Callable[[NodeSettings], None]
 
 
-def _by_name(items: Callable[[], Iterable[T]]) -> Callable[[str], T]:
-    """Looks among those that there are at that moment."""
-    return lambda name: {item.name: item for item in items()}[name]
-
-
-_integrities = {item.name: item for item in INTEGRITIES}
-
+# A thousand connections have few different proposals, and share them.
 _codec = Codec(
     {
-        Encryption: Atom(lambda item: item.name, _by_name(encryptions)),
-        Integrity: Atom(lambda item: item.name, _integrities.__getitem__),
-        Prf: Atom(lambda item: item.name, _by_name(prfs)),
+        IkeProposal: Atom(attrgetter("name"), lru_cache(parse_ike_proposal)),
+        EspProposal: Atom(attrgetter("name"), lru_cache(parse_esp_proposal)),
         IdentityPattern: Atom(IdentityPattern.export, IdentityPattern.restore),
     }
 )

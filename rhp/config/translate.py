@@ -14,8 +14,8 @@ from rhp.config.peering_checks import auth_methods, starts
 from rhp.config.reach import reach
 from rhp.crypto.proposal import default_esp_proposals, default_ike_proposals
 from rhp.guard.brief import Identities
+from rhp.guard.keyfile import decode_psk
 from rhp.guard.policy import FirewallPolicy, GuardPolicy, HookPolicy, PpkSecret, PrivateKey, PskSecret
-from rhp.guard.secrets import decode_psk
 from rhp.ike.config import AuthKind, ChildConfig, ConnectionConfig, EngineConfig, LocalAuth, Ppk, RemoteAuth
 from rhp.node.metrics.address import MetricsAddress, UnixAddress
 from rhp.node.settings import HubSettings, InterfaceSettings, NamedHubSettings, NodeSettings, StaticMac

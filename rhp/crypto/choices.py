@@ -23,8 +23,9 @@ Additional = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True, slots=True)
 class IkeProposal:
-    """Ordered choices for an IKE SA; `integrities` is empty with AEAD ciphers. `warnings` are sentences for the log.
+    """Ordered choices for an IKE SA; `integrities` is empty with AEAD ciphers.
 
+    `warnings` are sentences for the log, `name` is the proposal in swanctl's notation.
     `additional` holds the choices for the additional key exchanges 1, 2 and so on; an empty one is not asked for.
     """
 
@@ -34,9 +35,11 @@ class IkeProposal:
     key_exchanges: tuple[int, ...]
     warnings: tuple[str, ...] = field(default=(), compare=False)
     additional: Additional = ()
+    name: str = field(init=False, repr=False, compare=False)
     _transforms: tuple[Transform, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self._notation())
         object.__setattr__(self, "_transforms", tuple(self._enumerate()))
 
     def _enumerate(self) -> Iterator[Transform]:
@@ -48,9 +51,7 @@ class IkeProposal:
             yield Transform(TransformType.KE, method, None)
         yield from _rounds(self.additional)
 
-    @property
-    def name(self) -> str:
-        """The proposal in swanctl's notation."""
+    def _notation(self) -> str:
         names = [item.name for item in self.encryptions]
         names += [item.name for item in self.integrities]
         names += [item.name for item in self.prfs]
@@ -73,7 +74,7 @@ class EspProposal:
     """Ordered choices for a Child SA.
 
     Without `key_exchanges` a Child SA of its own exchange makes no fresh key exchange; with `NO_KEY_EXCHANGE` among
-    them it is optional. `esn` holds True, False or both in order.
+    them it is optional. `esn` holds True, False or both in order. `name` is the proposal in swanctl's notation.
     """
 
     encryptions: tuple[Encryption, ...]
@@ -82,9 +83,11 @@ class EspProposal:
     esn: tuple[bool, ...]
     warnings: tuple[str, ...] = field(default=(), compare=False)
     additional: Additional = ()
+    name: str = field(init=False, repr=False, compare=False)
     _transforms: tuple[Transform, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self._notation())
         object.__setattr__(self, "_transforms", tuple(self._enumerate()))
 
     def _enumerate(self) -> Iterator[Transform]:
@@ -97,9 +100,7 @@ class EspProposal:
         for esn in self.esn:
             yield Transform(TransformType.ESN, int(esn), None)
 
-    @property
-    def name(self) -> str:
-        """The proposal in swanctl's notation."""
+    def _notation(self) -> str:
         names = [item.name for item in self.encryptions]
         names += [item.name for item in self.integrities]
         names += map(key_exchange_name, self.key_exchanges)

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rhp.guard.codec import Codec
+from rhp.guard.mistake import Mistake
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Mistake
 
 
 @dataclass(frozen=True, slots=True)

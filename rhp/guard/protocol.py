@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from rhp.guard.mistake import Mistake
+
 IdentityPair = tuple[int, bytes]
 """An identity as plain data: the ID type and the identification data."""
 
@@ -319,19 +321,6 @@ class Fingerprint:
     """The digest of the pre-shared keys and PPKs of a connection, with their names, 32 octets."""
 
     data: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Mistake:
-    """What is wrong in a configuration, or weak where it is a `warning`: the key's path, the line (from 1), a sentence.
-
-    `where` is empty for the file as a whole, `line` 0 where it is not known.
-    """
-
-    where: str
-    line: int
-    message: str
-    warning: bool = False
 
 
 @dataclass(frozen=True, slots=True)

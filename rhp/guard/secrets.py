@@ -49,8 +49,6 @@ FINGERPRINT_KEY_OCTETS = 32
 EVERYBODY = ""
 """In `SecretStore.digests`: what is for every peer of a connection."""
 
-__all__ = ["SecretStore", "SecretsError", "decode_psk"]
-
 _T = TypeVar("_T")
 
 

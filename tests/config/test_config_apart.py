@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,14 @@ def test_the_node_gets_its_share_as_it_was(loaded):
         assert [item.name for item in one.proposals] == [item.name for item in other.proposals]
         assert [item.to_wire(1) for item in one.proposals] == [item.to_wire(1) for item in other.proposals]
         assert one.remote.pattern.specificity == other.remote.pattern.specificity
+
+
+def test_connections_with_the_same_proposals_share_them(loaded):
+    twice = replace(loaded.engine.connections[0], name="twice")
+    engine = replace(loaded.engine, connections=(*loaded.engine.connections, twice))
+    office, _, twice = read_share(write_revision(apart(replace(loaded, engine=engine)).node)).engine.connections
+    assert twice.proposals[0] is office.proposals[0]
+    assert twice.children[0].proposals[0] is office.children[0].proposals[0]
 
 
 def test_the_guard_gets_its_share_as_it_was(loaded):

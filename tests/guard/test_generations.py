@@ -7,6 +7,7 @@ import pytest
 
 from rhp.guard.brief import Brief, Fresh, Identities, Mistaken, Part, Revision, Shares, read_revision
 from rhp.guard.local import LocalGuard
+from rhp.guard.mistake import Mistake
 from rhp.guard.policy import GuardPolicy, PpkSecret, PrivateKey, PskSecret
 from rhp.guard.protocol import (
     AdoptConfiguration,
@@ -15,7 +16,6 @@ from rhp.guard.protocol import (
     ConfigurationWrong,
     ConfigureLink,
     Done,
-    Mistake,
     ProvePsk,
     ReadConfiguration,
     Refused,

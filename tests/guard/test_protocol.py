@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from rhp.guard import protocol
+from rhp.guard import mistake, protocol
 from rhp.guard.policy import GuardPolicy, PrivateKey, PskSecret
 
 PLAIN = {int, str, bytes, bool, type(None)}
@@ -51,11 +51,12 @@ def test_what_is_secret_or_long_is_not_printed():
         assert "swordfish" not in repr(message)
 
 
-def test_the_protocol_needs_the_standard_library_only():
+@pytest.mark.parametrize(("module", "ours"), [(mistake, set()), (protocol, {mistake.__name__})])
+def test_the_protocol_needs_the_standard_library_only(module, ours):
     import ast
     import inspect
 
-    tree = ast.parse(inspect.getsource(protocol))
+    tree = ast.parse(inspect.getsource(module))
     imported = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert set(imported) == {"__future__", "dataclasses"}
+    assert set(imported) == {"__future__", "dataclasses"} | ours
     assert not [node for node in ast.walk(tree) if isinstance(node, ast.Import)]
