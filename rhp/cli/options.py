@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -14,7 +15,7 @@ import click
 
 from rhp.cli import exits
 from rhp.cli.names import complete_connection
-from rhp.config.tomlfile import TomlFileError, read_toml
+from rhp.config.tomlfile import TomlFileError, parse, read_text
 from rhp.node.control.client import ControlError, NotRunning, ask
 from rhp.node.control.protocol import Request
 from rhp.node.paths import CONTROL_SOCKET, DEFAULT_CONFIG, DEFAULT_RUN_DIR
@@ -94,6 +95,11 @@ def give_up(error: ControlError) -> NoReturn:
     fail(str(error), exits.NOT_RUNNING if isinstance(error, NotRunning) else exits.FAILED)
 
 
+def no_file(config_file: Path) -> NoReturn:
+    """End because there is no such configuration file."""
+    fail(f"there is no configuration file {config_file}", exits.USAGE)
+
+
 def show_lines(lines: Iterable[str]) -> None:
     """Print lines in one go, for thousands of them are written in no time then."""
     click.echo("\n".join(lines))
@@ -109,7 +115,7 @@ def control_socket(config_file: Path) -> Path:
     try:
         return node_socket(config_file)
     except FileNotFoundError:
-        fail(f"there is no configuration file {config_file}", exits.USAGE)
+        no_file(config_file)
     except TomlFileError as error:
         fail(f"{config_file}{f':{error.line}' if error.line else ''}: {error}", exits.USAGE)
 
@@ -121,14 +127,18 @@ def node_socket(config_file: Path) -> Path:
     the default folder, so that file may be absent.
     """
     try:
-        node = read_toml(config_file)[1].get("node")
+        text = read_text(config_file)
     except FileNotFoundError:
         if config_file != DEFAULT_CONFIG:
             raise
-        node = None
+        text = ""
+    usual = DEFAULT_RUN_DIR / CONTROL_SOCKET
+    # To parse a thousand connections takes as long as all the rest. With a backslash the key may be written otherwise.
+    if "run_dir" not in text and "\\" not in text and os.access(usual, os.F_OK):
+        return usual
+    node = parse(text).get("node")
     run_dir = node.get("run_dir") if isinstance(node, dict) else None
-    folder = config_file.absolute().parent
-    return (folder / run_dir if isinstance(run_dir, str) else DEFAULT_RUN_DIR) / CONTROL_SOCKET
+    return config_file.absolute().parent / run_dir / CONTROL_SOCKET if isinstance(run_dir, str) else usual
 
 
 def running_node(config_file: Path) -> dict[str, Any] | None:

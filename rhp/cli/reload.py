@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from rhp.cli import exits
-from rhp.cli.options import config_option, control_socket, give_up, output_option
-from rhp.config.tomlfile import TomlFileError, read_toml
+from rhp.cli.options import config_option, give_up, no_file, node_socket, output_option
+from rhp.config.tomlfile import TomlFileError
 from rhp.node.control.client import ControlError, ask
 from rhp.node.control.protocol import Request
 
@@ -44,8 +44,10 @@ def reload(output: str, config_file: Path) -> None:
     Example: rhp reload
              rhp reload -o json
     """
-    _check_toml(config_file, output)
-    result = _ask(config_file)
+    try:
+        result = _ask(config_file)
+    except TomlFileError as error:
+        result = _no_toml(error)
     if output == "json":
         click.echo(json.dumps(result))
     else:
@@ -54,28 +56,23 @@ def reload(output: str, config_file: Path) -> None:
 
 
 def _ask(config_file: Path) -> dict[str, Any]:
-    """Reading thousands of connections on a busy machine takes longer than anything else that a node is asked."""
+    """What the node tells. Reading thousands of connections takes longer than anything else that it is asked.
+
+    Raises `TomlFileError` for a file that does not even tell where its node is.
+    """
     try:
-        return ask(control_socket(config_file), Request("reload"), timeout=PATIENCE)
+        return ask(node_socket(config_file), Request("reload"), timeout=PATIENCE)
+    except FileNotFoundError:
+        no_file(config_file)
     except ControlError as error:
         give_up(error)
 
 
-def _check_toml(config_file: Path, output: str) -> None:
-    """A file that is no TOML does not even tell where its node is: say so as the node would."""
-    try:
-        read_toml(config_file)
-    except TomlFileError as error:
-        mistake = {"where": "", "line": error.line or 0, "message": str(error), "warning": False}
-        lists: dict[str, Any] = {name: [] for name in ("added", "removed", "changed", "settings", "restart", "refused")}
-        result = {"schema_version": 1, "applied": False, **lists, "mistakes": [mistake]}
-        if output == "json":
-            click.echo(json.dumps(result))
-        else:
-            _show(config_file, result)
-        sys.exit(NOT_APPLIED)
-    except FileNotFoundError:
-        pass  # Whether a node runs all the same is seen when it is asked.
+def _no_toml(error: TomlFileError) -> dict[str, Any]:
+    """The same as the node would tell of it."""
+    mistake = {"where": "", "line": error.line or 0, "message": str(error), "warning": False}
+    lists: dict[str, Any] = {name: [] for name in ("added", "removed", "changed", "settings", "restart", "refused")}
+    return {"schema_version": 1, "applied": False, **lists, "mistakes": [mistake]}
 
 
 def _show(config_file: Path, result: Mapping[str, Any]) -> None:

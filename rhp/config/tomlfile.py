@@ -25,9 +25,14 @@ class TomlFileError(Exception):
 
 def read_toml(file: Path) -> tuple[str, dict[str, Any]]:
     """Read a TOML file of at most 1 MiB; raises `TomlFileError`, and FileNotFoundError where there is none."""
-    text = _read_text(file)
+    text = read_text(file)
+    return text, parse(text)
+
+
+def parse(text: str) -> dict[str, Any]:
+    """The tables of a TOML text; raises `TomlFileError`."""
     try:
-        return text, tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         position = _POSITION.search(str(error))
         line = int(position[1]) if position and position[1] else None
@@ -36,7 +41,8 @@ def read_toml(file: Path) -> tuple[str, dict[str, Any]]:
         raise TomlFileError("this is nested too deeply for a configuration; look for brackets without an end") from None
 
 
-def _read_text(file: Path) -> str:
+def read_text(file: Path) -> str:
+    """The text of such a file; raises what `read_toml` does, but for what is no TOML."""
     try:
         with file.open("rb") as stream:
             content = stream.read(_LARGEST + 1)

@@ -202,6 +202,20 @@ def test_a_configuration_file_that_is_not_there(rhp, folder):
     assert "there is no such file" in rhp("config", "check", "-c", folder / "none.toml").output
 
 
+def test_a_file_that_names_no_folder_is_not_parsed_beside_a_node_in_the_usual_one(rhp, folder, answering, monkeypatch):
+    monkeypatch.setattr("rhp.cli.options.DEFAULT_RUN_DIR", folder / "run")
+    (folder / "rhp.toml").write_text("[node\n")
+    assert rhp("status", "-c", folder / "rhp.toml").exit_code == 0
+    assert [command for command, _ in answering] == ["status"]
+
+
+def test_a_folder_is_found_however_its_key_is_written(rhp, folder, answering, monkeypatch):
+    monkeypatch.setattr("rhp.cli.options.DEFAULT_RUN_DIR", folder / "run")
+    (folder / "rhp.toml").write_text(f'[node]\n"run\\u005fdir" = "{folder}/other"\n')
+    assert rhp("status", "-c", folder / "rhp.toml").exit_code == 3
+    assert answering == []
+
+
 def test_up_refuses_a_bad_configuration_and_changes_nothing(rhp, folder, monkeypatch):
     monkeypatch.setattr("rhp.node.preflight.check_privilege", lambda: None)
     (folder / "rhp.toml").write_text((folder / "rhp.toml").read_text() + "frobnicate = 1\n")
