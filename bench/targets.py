@@ -136,6 +136,7 @@ LINES = [
     Line("ten thousand come back at once", taken("engine", "restart_storm_s"), (60, 60), "s", most=True),
     Line("rhp status, 1,000 peers", taken("engine", "status_1000_peers_s"), (0.2, 0.2), "s", most=True),
     Line("reload of 1,000 peers", taken("engine", "reload_of_1000_one_changed_ms"), (1000, 1000), "ms", most=True),
+    Line("guard and node, 1,000 tunnels", taken("engine", "memory_1000_tunnels_mb"), (300, 300), "MB", most=True),
     Line("start to first ping", taken("engine", "first_ping_ms"), (50, 50), "ms", most=True),
     Line("the guard's share in a handshake", taken("engine", "guard_hop_ms"), (0.3, 0.3), "ms", most=True),
     *flood_lines(),

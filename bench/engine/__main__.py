@@ -6,15 +6,19 @@ processes of their own, which do all that belongs to it. Rates are medians of in
 """
 
 import argparse
+import compileall
+import gc
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+import rhp
 from bench import compare
-from bench.engine import first_ping, gateways, hop, looking, rates, reload, scale
+from bench.engine import first_ping, gateways, hop, looking, memory, rates, reload, scale
 from rhp.lab.errors import LabError
 
-PARTS = ("rates", "scale", "gateways", "first-ping", "hop", "looking", "reload")
+PARTS = ("rates", "scale", "gateways", "first-ping", "hop", "looking", "reload", "memory")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,9 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5, help="how often the rates are measured (default 5)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts; the others' figures are kept")
     options = parser.parse_args(arguments)
+    # As pip does it. Without it, and where Python may write none, each process would compile all that it imports.
+    compileall.compile_dir(Path(rhp.__file__).parent, quiet=2)
+    # As the node does when its code is loaded.
+    gc.freeze()
     figures = compare.read("engine")
     failed = False
-    for part, measure in (("gateways", gateways.measure), ("first-ping", first_ping.measure)):
+    for part, measure in (
+        ("gateways", gateways.measure),
+        ("memory", memory.measure),
+        ("first-ping", first_ping.measure),
+    ):
         if part in options.only:
             try:
                 figures.update(measure())

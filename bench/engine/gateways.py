@@ -5,7 +5,8 @@ mode in its own ESP, routes. The clients are the same for both, and their time d
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -29,14 +30,23 @@ BEHIND = "10.99.0.0/24"
 _BEHIND = (IPv4Address("10.99.0.0"), IPv4Address("10.99.0.255"))
 _CLIENTS_NET = "10.10.0.0/16"
 _CLIENTS_AT = "10.9.0.0/16"
+_SETTINGS: Table = {
+    "proposals": [IKE],
+    "children": {"net": tunnel([BEHIND], [_CLIENTS_NET], esp_proposals=["aes128gcm16"])},
+}
 KINDS = {"psk": Kind(), "ecdsa_p256": Kind(key_type="ecdsa-p256")}
 
 Start = Callable[[Lab, Namespace, Kind], Background]
 
 
+def peer(number: int) -> str:
+    """A client's identity."""
+    return f"peer{number}.{DOMAIN}"
+
+
 def clients(kind: Kind, count: int) -> list[ConnectionConfig]:
     """As many connections to the gateway, each with its own identity and inner address."""
-    made = [connection(f"c{one}", f"peer{one}.{DOMAIN}", GATE, kind) for one in range(count)]
+    made = [connection(f"c{one}", peer(one), GATE, kind) for one in range(count)]
     return [replace(one, children=(tunnel_child(number, _BEHIND),)) for number, one in enumerate(made)]
 
 
@@ -54,16 +64,24 @@ def files(lab: Lab, kind: Kind) -> tuple[Path, Path, Path]:
 
 
 def rhp(lab: Lab, namespace: Namespace, kind: Kind) -> Background:
-    """An rhp node as the gateway."""
-    child: Table = {"children": {"net": tunnel([BEHIND], [_CLIENTS_NET], esp_proposals=["aes128gcm16"])}}
-    settings: Table = {"proposals": [IKE], **child}
+    """An rhp node as the gateway, with one connection for all."""
     if kind.key_type is None:
-        one = psk(GATE, f"*.{DOMAIN}", PSK.decode(), **settings)
+        one = psk(GATE, f"*.{DOMAIN}", PSK.decode(), **_SETTINGS)
     else:
         cert, key, trusted = files(lab, kind)
-        one = pubkey(GATE, f"*.{DOMAIN}", cert, key, trusted, **settings)
+        one = pubkey(GATE, f"*.{DOMAIN}", cert, key, trusted, **_SETTINGS)
+    return _node(lab, namespace, {"gate": one})
+
+
+def rhp_each(lab: Lab, namespace: Namespace, count: int) -> Background:
+    """The same with a connection, and a shared key, for each client."""
+    ones = {f"c{number}": psk(GATE, peer(number), PSK.decode(), **_SETTINGS) for number in range(count)}
+    return _node(lab, namespace, ones)
+
+
+def _node(lab: Lab, namespace: Namespace, connections: Table) -> Background:
     interface: Table = {"name": "rhp0", "addresses": ["10.99.0.1/24"]}
-    node = RhpNode(namespace, lab.path("rhp"), {"interface": interface, "connections": {"gate": one}})
+    node = RhpNode(namespace, lab.path("rhp"), {"interface": interface, "connections": connections})
     return lab.keep(node).process
 
 
@@ -88,15 +106,25 @@ def strongswan(lab: Lab, namespace: Namespace, kind: Kind) -> Background:
 PROGRAMS: dict[str, Start] = {"rhp": rhp, "strongswan": strongswan}
 
 
-def handshakes_per_second(start: Start, kind: Kind, count: int) -> float:
-    """One gateway and all of its clients, which a router is in front of: the kernel remembers a thousand neighbours."""
+@contextmanager
+def gateway(start: Start, kind: Kind, count: int) -> Iterator[tuple[Background, Callable[[], None]]]:
+    """A gateway that serves, and what has all of its clients come up.
+
+    A router is in front of them: the kernel remembers a thousand neighbours.
+    """
     with Lab() as lab:
         here, there = cable(lab)
         here.address("eth0", *(f"{client_address(number)}/32" for number in range(count)))
         there.ip(f"route add {_CLIENTS_AT} via 192.0.2.1")
         process = start(lab, there, kind)
+        yield process, lambda: asyncio.run(Clients(here, GATEWAY, clients(kind, count), kind).run())
+
+
+def handshakes_per_second(start: Start, kind: Kind, count: int) -> float:
+    """One gateway and all of its clients."""
+    with gateway(start, kind, count) as (process, call):
         before = process.processor_seconds()
-        asyncio.run(Clients(here, GATEWAY, clients(kind, count), kind).run())
+        call()
         return count / (process.processor_seconds() - before)
 
 
