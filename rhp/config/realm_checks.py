@@ -78,7 +78,7 @@ def _rules(configuration: Configuration, method: str) -> list[_Rule]:
     for name, connection in configuration.connections.items():
         bound = connection.local_addrs or connection.remote_addrs or starts(connection) == "initiate"
         pattern = _STRANGERS if method == "null" else connection.remote.id
-        if auth_methods(connection)[1] == method and not bound and pattern is not None:
+        if not bound and pattern is not None and auth_methods(connection)[1] == method:
             found.append((("connections", name), f"connection {name}", pattern))
     for name, realm in configuration.realms.items():
         if auth_methods(realm)[1] == method:

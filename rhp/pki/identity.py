@@ -33,6 +33,9 @@ def parse_identity(text: str) -> Identity:
             raise ValueError(f'"{text}" is not a key ID: hexadecimal digits in pairs follow "@#"') from None
     if "=" in text:
         return Identity(IdType.DER_ASN1_DN, parse_dn(text))
+    # No other text is an address, and to have it refused as one takes longer than all the rest.
+    if ":" not in text and not text[:1].isdigit():
+        return _parse_name(text)
     try:
         address = ip_address(text)
     except ValueError:
