@@ -12,9 +12,10 @@ import errno
 import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import Protocol, cast
 
+from rhp.guard.addresses import address, network
 from rhp.guard.links import LinkError
 from rhp.guard.protocol import CaptureTraffic, ReleaseTraffic
 from rhp.guard.undo import UndoLog, error_number
@@ -99,7 +100,7 @@ class Capture:
         await _flush(netlink, version)
         held = [one for one in self._held.values() if _version(one) == version]
         # An outer packet of the other IP version is nothing that these rules see.
-        outers = {outer for one in held for outer in one.outers if ip_address(outer).version == version}
+        outers = {outer for one in held for outer in one.outers if address(outer).version == version}
         for rule in _rules(outers) if held else ():
             await netlink.rule("add", family=_FAMILIES[version], **rule)
 
@@ -109,7 +110,7 @@ _WHAT = "captured traffic"
 
 def _rules(outers: set[str]) -> Iterator[_Rule]:
     for outer in sorted(outers):
-        to: _Rule = {"dst": outer, "dst_len": ip_address(outer).max_prefixlen}
+        to: _Rule = {"dst": outer, "dst_len": address(outer).max_prefixlen}
         yield {"priority": TO_OUTER, "table": _MAIN, **to}
         yield {"priority": OUTER_ENDS, "action": _UNREACHABLE, **to}
     yield {"priority": NARROWER, "table": _MAIN, "suppress_prefixlen": 0}
@@ -130,10 +131,10 @@ async def _flush(netlink: _Netlink, version: int) -> None:
 
 def _route(question: CaptureTraffic) -> dict[str, _Value]:
     return {
-        "dst": str(ip_network(question.destination)),
+        "dst": str(network(question.destination)),
         "oif": socket.if_nametoindex(question.interface),
-        "prefsrc": str(ip_address(question.source)),
-        "gateway": str(ip_address(question.gateway)),
+        "prefsrc": str(address(question.source)),
+        "gateway": str(address(question.gateway)),
         "table": TABLE,
         "flags": ["onlink"],
         "family": _FAMILIES[_version(question)],
@@ -152,12 +153,12 @@ async def _forget_route(netlink: _Netlink, question: CaptureTraffic) -> None:
 
 def _version(question: CaptureTraffic) -> int:
     """The IP version that all of its parts have; ValueError when they differ."""
-    parts: list[IPv4Network | IPv6Network | IPv4Address | IPv6Address] = [ip_network(question.destination)]
-    parts += [ip_address(question.source), ip_address(question.gateway)]
+    parts: list[IPv4Network | IPv6Network | IPv4Address | IPv6Address] = [network(question.destination)]
+    parts += [address(question.source), address(question.gateway)]
     versions = {part.version for part in parts}
     if len(versions) != 1:
         raise ValueError("destination, source and gateway are of different IP versions")
-    if not 1 <= len(question.outers) <= _MOST_OUTERS or not all(map(ip_address, question.outers)):
+    if not 1 <= len(question.outers) <= _MOST_OUTERS or not all(map(address, question.outers)):
         raise ValueError("the tunnel's other end has no address, or too many")
     return versions.pop()
 

@@ -9,9 +9,7 @@ could slow the guard down.
 
 from __future__ import annotations
 
-from ipaddress import ip_interface, ip_network
-
-from rhp.guard import shape
+from rhp.guard import addresses, shape
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
     STATES,
@@ -57,9 +55,9 @@ class Checks:
         self._proving = frozenset(item.connection for item in policy.psks)
         self._signing = frozenset(item.connection for item in policy.keys)
         self._mixing = frozenset((item.connection, item.ppk_id) for item in policy.ppks)
-        self._addresses = None if policy.addresses is None else frozenset(map(ip_interface, policy.addresses))
+        self._addresses = None if policy.addresses is None else frozenset(map(addresses.interface, policy.addresses))
         self._ports = policy.ports
-        self._reach = None if policy.reach is None else [ip_network(one) for one in policy.reach]
+        self._reach = None if policy.reach is None else [addresses.network(one) for one in policy.reach]
         self._lanes = policy.lanes
         self._hooked = frozenset(event for hook in policy.hooks for event in hook.on)
 
@@ -123,7 +121,7 @@ class Checks:
         if self._reach is None:
             return
         try:
-            wanted = ip_network(question.destination)
+            wanted = addresses.network(question.destination)
         except ValueError:
             raise Forbidden("the node asked for a route to what is no network") from None
         for one in self._reach:
@@ -147,7 +145,7 @@ def _identity(pair: IdentityPair) -> None:
 
 def _interface(text: str) -> object:
     try:
-        return ip_interface(text)
+        return addresses.interface(text)
     except ValueError:
         raise Forbidden("the node asked for an address that is none") from None
 

@@ -12,10 +12,9 @@ import socket
 from collections.abc import Awaitable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from ipaddress import ip_interface
 from typing import Protocol, cast
 
-from rhp.guard import routes
+from rhp.guard import addresses, routes
 from rhp.guard.protocol import AddAddress, AddRoute, ConfigureLink, RemoveAddress, RemoveRoute
 from rhp.guard.undo import UndoLog, error_number
 
@@ -217,7 +216,7 @@ def _present(name: str) -> int:
 
 
 def _address(text: str) -> dict[str, _Value]:
-    interface = ip_interface(text)
+    interface = addresses.interface(text)
     return {"address": str(interface.ip), "prefixlen": interface.network.prefixlen}
 
 

@@ -12,9 +12,9 @@ import asyncio
 import re
 import shutil
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 
+from rhp.guard.addresses import address
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import SetDns
 from rhp.guard.resolvfile import ResolvConf
@@ -87,7 +87,7 @@ class Resolver:
 
 def _checked(question: SetDns) -> tuple[list[str], list[str]]:
     """Servers and names in a form that is safe on a command line and in a file."""
-    servers = [str(ip_address(one)) for one in question.servers[:_MOST]]
+    servers = [str(address(one)) for one in question.servers[:_MOST]]
     domains = list(question.domains[:_MOST])
     if not servers:
         raise ValueError("there is no name server to set")

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import socket
 import struct
-from ipaddress import ip_address, ip_network
 
+from rhp.guard.addresses import address, network
 from rhp.guard.protocol import AddRoute, RemoveRoute
 from rhp.net import netlink
 
@@ -43,12 +43,12 @@ def delete(question: AddRoute | RemoveRoute, index: int) -> None:
 
 
 def _body(question: AddRoute | RemoveRoute, index: int, protocol: int, scope: int, kind: int) -> bytes:
-    network = ip_network(question.destination)
-    family = socket.AF_INET6 if network.version == 6 else socket.AF_INET
-    body = _ROUTE.pack(family, network.prefixlen, 0, 0, _TABLE_MAIN, protocol, scope, kind, 0)
-    body += netlink.attribute(_RTA_DST, network.network_address.packed)
+    wanted = network(question.destination)
+    family = socket.AF_INET6 if wanted.version == 6 else socket.AF_INET
+    body = _ROUTE.pack(family, wanted.prefixlen, 0, 0, _TABLE_MAIN, protocol, scope, kind, 0)
+    body += netlink.attribute(_RTA_DST, wanted.network_address.packed)
     body += netlink.attribute(_RTA_OIF, struct.pack("=I", index))
     for number, text in ((_RTA_PREFSRC, question.source), (_RTA_GATEWAY, question.gateway)):
         if text is not None:
-            body += netlink.attribute(number, ip_address(text).packed)
+            body += netlink.attribute(number, address(text).packed)
     return body

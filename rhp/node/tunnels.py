@@ -200,7 +200,9 @@ class Tunnels:
 
     def _outers(self, lineage: Lineage) -> tuple[str, ...]:
         """Where the peer is, and where it may be tried next."""
-        return tuple(sorted({str(lineage.remote_ip), *map(str, self._ends(lineage))}))
+        # Rules are by address alone: which link a link-local one is at, they do not ask.
+        ends = {str(ip).partition("%")[0] for ip in (lineage.remote_ip, *self._ends(lineage))}
+        return tuple(sorted(ends))
 
     def _capture_answered(self, lineage: Lineage, question: CaptureTraffic, answer: Answer) -> None:
         fields = {"connection": lineage.connection, "destination": question.destination}

@@ -106,6 +106,6 @@ def test_without_a_connection_that_asks_nothing_is_assigned(make_guard, ask, tmp
     assert not (tmp_path / "resolv.conf").exists()
 
 
-@pytest.mark.parametrize("text", ["", "10.88.0.2/33", "rubbish", "10.88.0.2/32; reboot"])
+@pytest.mark.parametrize("text", ["", "10.88.0.2/33", "rubbish", "10.88.0.2/32; reboot", "fe80::1%x y/64"])
 def test_what_is_no_address_is_refused(guard, ask, text):
     assert isinstance(ask(guard, AddAddress("rhpt0", text)), Refused)

@@ -160,6 +160,8 @@ def test_what_is_not_captured_is_released_without_a_word(guard, ask):
         CaptureTraffic("rhpt0", "rubbish", ("192.0.2.2",), "10.88.0.2", "169.254.7.8"),
         CaptureTraffic("rhpt0", "0.0.0.0/0", ("here",), "10.88.0.2", "169.254.7.8"),
         CaptureTraffic("rhpt0", "0.0.0.0/0", (), "10.88.0.2", "169.254.7.8"),
+        CaptureTraffic("rhpt0", "0.0.0.0/0", ("192.0.2.2", "fe80::1%x y"), "10.88.0.2", "169.254.7.8"),
+        CaptureTraffic("rhpt0", "::/0", ("192.0.2.2",), "fd88::2", "fe80::7:8%x\ny"),
         CaptureTraffic("eth0", "0.0.0.0/0", ("192.0.2.2",), "10.88.0.2", "169.254.7.8"),
     ],
 )

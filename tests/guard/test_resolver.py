@@ -282,6 +282,8 @@ def test_a_program_that_hangs_is_ended(machine, monkeypatch):
         (("10.1.0.53; reboot",), ()),
         (("--help",), ()),
         (("10.1.0.53\nnameserver 6.6.6.6",), ()),
+        (("fe80::1%\nnameserver 6.6.6.6",), ()),
+        (("fe80::1%$(reboot)",), ()),
         (SERVERS, ("-x",)),
         (SERVERS, ("a b",)),
         (SERVERS, ("a\nb",)),
@@ -294,6 +296,18 @@ def test_nothing_but_addresses_and_names_reaches_a_program(machine, servers, dom
     with pytest.raises(ValueError, match=r"name|address"):
         put(resolver(machine), servers, domains)
     assert calls(machine) == []
+
+
+@pytest.mark.parametrize("way", ["resolvconf", "resolv.conf"])
+def test_a_scope_is_no_way_into_a_file_or_a_shell(machine, way):
+    """Python takes any text for the scope of an IPv6 address; resolvconf(8) has been known to evaluate its input."""
+    if way == "resolvconf":
+        program(machine, "resolvconf")
+    with pytest.raises(ValueError, match="scope"):
+        put(resolver(machine), ("10.1.0.53", "fe80::1%x\n$(reboot)"))
+    assert calls(machine) == []
+    assert conf(machine) == ORIGINAL
+    assert list((machine / "state").iterdir()) == []
 
 
 def test_files_are_not_left_open(machine):

@@ -79,6 +79,8 @@ FORBIDDEN = [
     AddRoute("10.0.0.0/8", "rhpt0"),
     AddRoute("fd00::/8", "rhpt0"),
     AddRoute("nonsense", "rhpt0"),
+    AddRoute("fd88::%x\nx/64", "rhpt0"),
+    ConfigureLink("rhpt0", addresses=("fe80::1%x\nx/64",)),
     TellState("starting"),
     TellState("READY=1\nMAINPID=1"),
     TellAlive(0, 0),
@@ -119,7 +121,7 @@ def policy():
         interfaces=("rhpt0",),
         addresses=("10.77.0.1/24",),
         ports=(500, 4500),
-        reach=("10.88.0.0/16", "10.77.0.0/24"),
+        reach=("10.88.0.0/16", "10.77.0.0/24", "fd88::/16"),
         lanes=4,
     )
 
