@@ -13,6 +13,7 @@ from collections.abc import Collection
 
 from rhp.guard.channel import close_all
 from rhp.guard.manager import Manager
+from rhp.guard.tapowner import keep_to_ourselves
 from rhp.guard.taps import VNET_HDR, OpenedTap, add_queue, set_offloads
 
 _PREFIX = "tap-"
@@ -51,6 +52,12 @@ class KeptTaps:
         if offload != header or header != bool(offloads):
             close_all(fds)
             return None
+        try:
+            # The guard of before may have been another user.
+            keep_to_ourselves(name, fds[0], len(fds))
+        except OSError:
+            close_all(fds)
+            raise
         close_all(fds[queues:])
         ours = list(fds[:queues])
         try:

@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import pytun  # type: ignore[import-not-found]  # An extension module without stubs.
 
+from rhp.guard.tapowner import JOINED, keep_to_ourselves
+
 _LONGEST_NAME = 15
 _MOST_QUEUES = 256
 _TUN_DEVICE = Path("/dev/net/tun")
@@ -77,6 +79,7 @@ def _open_queues(name: str, queues: int, header: int) -> OpenedTap:
     offloads = 0
     try:
         fds.append(_open_queue(name, flags | pytun.IFF_TUN_EXCL))
+        keep_to_ourselves(name, fds[0], 1)
         # Both are properties of the device, which the other queues share.
         if header and not (offloads := set_offloads(fds[0])):
             _close(fds)
@@ -130,6 +133,8 @@ def _tap_error(name: str, error: Exception) -> OSError:
             number,
             f"the interface {name} exists already: is another node running? If not, write another interface.name",
         )
+    if isinstance(error, OSError) and number == JOINED:
+        return error
     if number in (errno.EPERM, errno.EACCES):
         return OSError(number, f"creating the interface {name} needs root (CAP_NET_ADMIN)")
     return OSError(number, f"the interface {name} cannot be created: {os.strerror(number)}")

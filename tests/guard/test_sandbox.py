@@ -7,6 +7,7 @@ import struct
 import threading
 
 import pytest
+from guard_apart import apart, refusal
 
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.sandbox import calls, capabilities, guard, landlock, process, seccomp
@@ -100,25 +101,6 @@ def test_a_label_must_be_further_on_and_near():
         assemble([equal(1, yes="nowhere"), give(0)])
     with pytest.raises(ValueError, match="no way"):
         assemble([equal(1, yes="far"), *[give(0)] * 300, Label("far"), give(1)])
-
-
-def apart(act):
-    """What `act` returns in a process of its own, which ends with that: a number."""
-    if not (child := os.fork()):
-        try:
-            os._exit(act())
-        except BaseException:
-            os._exit(99)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def refusal(act):
-    """The number of the error that an attempt ends with, 0 for none."""
-    try:
-        act()
-    except OSError as error:
-        return error.errno
-    return 0
 
 
 def test_the_filter_is_the_kernels():

@@ -7,14 +7,22 @@ import select
 import socket
 import struct
 import subprocess
+from types import SimpleNamespace
 
 import pytest
+from guard_apart import apart
 
 from rhp.guard import taps
+from rhp.guard.kept import KeptTaps
+from rhp.guard.sandbox import capabilities, process
+from rhp.guard.sandbox.capabilities import Capability
 
 HEADER = struct.Struct("=BBHHHH")
 """struct virtio_net_hdr: flags, gso_type, hdr_len, gso_size, csum_start, csum_offset."""
 NEEDS_CSUM = 1
+_TUNSETIFF, _TUNSETPERSIST, _TUNSETOWNER, _TUNSETQUEUE = 0x400454CA, 0x400454CB, 0x400454CC, 0x400454D9
+_DETACH = 0x0400
+_GUARD = 177  # Whom the guard is here; nobody in particular.
 
 
 @pytest.fixture
@@ -76,13 +84,13 @@ def read_all(descriptor):
 
 def refuse(monkeypatch, refused):
     """Let the kernel say EINVAL to some values of TUNSETOFFLOAD, or to a request as a whole."""
-    asked = []
+    asked, real = [], fcntl.ioctl
 
     def ioctl(fd, request, argument=0):
         asked.append((request, argument))
         if refused(request, argument):
             raise OSError(errno.EINVAL, "Invalid argument")
-        return 0
+        return 0 if request in (taps._TUNSETOFFLOAD, taps._TUNSETVNETHDRSZ) else real(fd, request, argument)
 
     monkeypatch.setattr(taps.fcntl, "ioctl", ioctl)
     return asked
@@ -115,6 +123,85 @@ def test_a_tap_that_exists_is_left_alone(opened, own_network):
         taps.open_tap("rhpt0", 1, offload=False)
     with pytest.raises(OSError, match="exists already"):
         taps.open_tap("lo", 1, offload=False)
+
+
+def joined(name="rhpt0"):
+    """Join a TAP as one more queue; the number of the error that it ends with, 0 for none."""
+    with open("/dev/net/tun", "r+b", buffering=0) as device:  # noqa: PTH123
+        try:
+            fcntl.ioctl(device, _TUNSETIFF, struct.pack("16sH22x", name.encode(), taps._QUEUE))
+        except OSError as error:
+            return error.errno
+    return 0
+
+
+@pytest.mark.netns
+def test_nobody_else_joins_a_tap(opened, own_network, as_nobody):
+    opened()
+    assert as_nobody(joined) == errno.EPERM
+    # Who may change networks still may: so the guard adds queues.
+    os.close(taps.add_queue("rhpt0", header=False))
+
+
+@pytest.mark.netns
+def test_the_owner_is_who_made_it(own_network):
+    """The guard is no root, and adds queues all the same."""
+
+    def guard():
+        process.become(_GUARD, _GUARD, keeping=True)
+        capabilities.keep({Capability.NET_ADMIN, Capability.DAC_OVERRIDE})
+        (fd,) = taps.open_tap("rhpt0", 1, offload=False).fds
+        shown = subprocess.run(["ip", "-d", "link", "show", "rhpt0"], check=True, capture_output=True, text=True).stdout
+        os.close(taps.add_queue("rhpt0", header=False))
+        os.close(fd)
+        return shown.split(" user ")[1].split()[0] != str(_GUARD)
+
+    assert apart(guard) == 0
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("rests", [False, True])
+def test_who_was_quicker_is_found_out(own_network, monkeypatch, rests):
+    """Between the making of a TAP and the naming of its owner there is a moment."""
+    real, others = taps._open_queue, []
+
+    def slow(name, flags):
+        made = real(name, flags)
+        others.append(real(name, taps._QUEUE))
+        if rests:
+            fcntl.ioctl(others[0], _TUNSETQUEUE, struct.pack("16sH22x", b"", _DETACH))
+        return made
+
+    monkeypatch.setattr(taps, "_open_queue", slow)
+    with pytest.raises(OSError, match="another program has joined the interface rhpt0"):
+        taps.open_tap("rhpt0", 1, offload=False)
+    assert len(others) == 1
+    os.close(others[0])
+    with pytest.raises(OSError, match="no interface"):
+        socket.if_nametoindex("rhpt0")
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("joiners", [0, 1])
+def test_a_kept_tap_is_taken_over_for_ourselves_alone(own_network, as_nobody, joiners):
+    """It may be of a guard that was another user, or that named no owner; and it does not outlive us any more."""
+    made = taps.open_tap("rhpt0", 2, offload=False).fds
+    fcntl.ioctl(made[0], _TUNSETOWNER, 65534)
+    fcntl.ioctl(made[0], _TUNSETPERSIST, 1)
+    others = [taps.add_queue("rhpt0", header=False) for _ in range(joiners)]
+    manager = SimpleNamespace(there=True, names=lambda: ["tap-rhpt0"], take=lambda name: made)
+    kept = KeptTaps(manager, ["rhpt0"])
+    if joiners:
+        with pytest.raises(OSError, match="another program has joined the interface rhpt0"):
+            kept.adopt("rhpt0", 2, offload=False)
+    else:
+        fds = kept.adopt("rhpt0", 2, offload=False).fds
+        assert as_nobody(joined) == errno.EPERM
+        others += fds
+    for fd in others:
+        os.close(fd)
+    with pytest.raises(OSError, match="no interface"):
+        socket.if_nametoindex("rhpt0")
 
 
 @pytest.mark.parametrize("name", ["", "a" * 16, "a/b", "a b", "ä"])
