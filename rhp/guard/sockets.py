@@ -6,11 +6,14 @@ All descriptors are non-blocking and closed on exec. Errors are OSErrors whose t
 
 from __future__ import annotations
 
+import array
 import errno
 import socket
 import struct
 from contextlib import suppress
 from ipaddress import ip_address
+
+from rhp.guard.sandbox.bpf import Label, Line, Step, assemble, equal, give
 
 _BUFFER_BYTES = 4 << 20
 _ESP = 50
@@ -23,11 +26,16 @@ _IP_MTU_DISCOVER = 10
 _IP_PMTUDISC_OMIT = 5
 _IPV6_MTU_DISCOVER = 23
 _IPV6_PMTUDISC_WANT = 1
-_SOL_RAW = 255
-_ICMP_FILTER = 1
-_ICMP6_FILTER = 1
-_UNREACHABLE = 3
-_PACKET_TOO_BIG = 2
+_SO_ATTACH_FILTER = 26
+_SO_LOCK_FILTER = 44
+_FRAGMENTATION_NEEDED = 0x0304  # Type and code of ICMP.
+_PACKET_TOO_BIG = 2  # Type of ICMPv6.
+_WHOLE = 0x40000
+_TOO_LONG: dict[int, list[Line]] = {
+    # X is the length of the IP header, and two octets are loaded behind it; with IPv6 the kernel leaves it out.
+    4: [Step(0xB1, 0), Step(0x48, 0), equal(_FRAGMENTATION_NEEDED, no="other")],
+    6: [Step(0x30, 0), equal(_PACKET_TOO_BIG, no="other")],
+}
 
 
 def open_udp(address: str, port: int, reuse: bool) -> int:
@@ -83,7 +91,10 @@ def open_raw_esp(family: int) -> int:
 
 
 def open_icmp(family: int) -> int:
-    """Return a raw socket that hears "unreachable" of ICMP, or "packet too big" of ICMPv6 (`family` 4 or 6) only."""
+    """Return a raw socket that hears "fragmentation needed" of ICMP, or "packet too big" of ICMPv6 (`family` 4 or 6).
+
+    Who has it cannot make it hear anything else.
+    """
     kind = socket.SOCK_RAW | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
     inside, protocol = (
         (socket.AF_INET, socket.IPPROTO_ICMP) if family == 4 else (socket.AF_INET6, socket.IPPROTO_ICMPV6)
@@ -94,13 +105,16 @@ def open_icmp(family: int) -> int:
         if error.errno in (errno.EACCES, errno.EPERM):
             raise OSError(error.errno, "opening a raw socket for ICMP needs root (CAP_NET_RAW)") from None
         raise OSError(error.errno, f"a raw socket for ICMP cannot be opened: {error.strerror}") from None
-    # Each bit that is set keeps a type of message out; words are in the order of the machine.
-    if family == 4:
-        opened.setsockopt(_SOL_RAW, _ICMP_FILTER, struct.pack("=I", ~(1 << _UNREACHABLE) & 0xFFFFFFFF))
-    else:
-        words = [0xFFFFFFFF & ~(1 << _PACKET_TOO_BIG), *[0xFFFFFFFF] * 7]
-        opened.setsockopt(socket.IPPROTO_ICMPV6, _ICMP6_FILTER, struct.pack("=8I", *words))
+    _lock(opened, assemble([*_TOO_LONG[family], give(_WHOLE), Label("other"), give(0)]))
     return opened.detach()
+
+
+def _lock(opened: socket.socket, program: bytes) -> None:
+    """Have the socket hear for good what this filter (bpf) lets through."""
+    steps = array.array("B", program)
+    place, octets = steps.buffer_info()
+    opened.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", octets // 8, place))
+    opened.setsockopt(socket.SOL_SOCKET, _SO_LOCK_FILTER, 1)
 
 
 def _tell_local_address(opened: socket.socket) -> None:

@@ -1,6 +1,7 @@
 """What a process gives up, in a process of its own that has then given it up."""
 
 import errno
+import fcntl
 import os
 import socket
 import struct
@@ -9,10 +10,12 @@ import threading
 import pytest
 from guard_apart import apart, refusal
 
+from rhp.guard import sockets, taps
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.sandbox import calls, capabilities, guard, landlock, process, seccomp
 from rhp.guard.sandbox.bpf import Label, assemble, equal, give, load
 from rhp.guard.sandbox.capabilities import Capability
+from rhp.net.link import link_up
 
 ALLOWED, REFUSED = seccomp.ALLOW, seccomp.NO
 X86, ARM = calls.MACHINES["x86_64"], calls.MACHINES["aarch64"]
@@ -65,6 +68,12 @@ def test_a_call_in_the_way_of_another_architecture_ends_it(x86):
         (socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC, 0, ALLOWED),
         (socket.AF_INET6, socket.SOCK_STREAM, 0, ALLOWED),
         (socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE, ALLOWED),
+        (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, ALLOWED),
+        (socket.AF_INET6, socket.SOCK_DGRAM, socket.IPPROTO_UDP, ALLOWED),
+        (socket.AF_INET, socket.SOCK_STREAM, 132, REFUSED),  # SCTP
+        (socket.AF_INET6, socket.SOCK_STREAM, 262, REFUSED),  # MPTCP
+        (socket.AF_INET, socket.SOCK_DGRAM, 115, REFUSED),  # L2TP
+        (socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP, REFUSED),
         (socket.AF_INET, socket.SOCK_RAW, 1, REFUSED),
         (socket.AF_INET6, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 58, REFUSED),
         (socket.AF_PACKET, socket.SOCK_RAW, 3, REFUSED),
@@ -87,10 +96,38 @@ def test_threads_pass_and_processes_do_not(x86):
 
 
 def test_which_ioctls_and_prctls_do_not_pass(x86):
-    for request, verdict in ((0x400454CA, REFUSED), (0x5412, REFUSED), (0x5421, ALLOWED)):
-        assert judge(x86, X86.ioctl, 3, request) == verdict
+    # TUNSETIFF, TIOCSTI, TIOCLINUX, SIOCSIFHWADDR; FIONBIO, TCGETS.
+    for request in (0x400454CA, 0x5412, 0x541C, 0x8924):
+        assert judge(x86, X86.ioctl, 3, request) == REFUSED
+    for request in (0x5421, 0x5401):
+        assert judge(x86, X86.ioctl, 3, request) == ALLOWED
+        assert judge(x86, X86.ioctl, 3, request | 1 << 40) == ALLOWED  # The kernel does not look further either.
     assert judge(x86, X86.prctl, 4, 1) == REFUSED
     assert judge(x86, X86.prctl, 15) == ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("level", "option", "verdict"),
+    [
+        (socket.IPPROTO_IP, 3, REFUSED),  # IP_HDRINCL
+        (socket.IPPROTO_IP, 15, REFUSED),  # IP_FREEBIND
+        (socket.IPPROTO_IPV6, 36, REFUSED),  # IPV6_HDRINCL
+        (socket.IPPROTO_IPV6, 78, REFUSED),  # IPV6_FREEBIND
+        (255, 1, REFUSED),  # ICMP_FILTER
+        (socket.IPPROTO_ICMPV6, 1, REFUSED),
+        (279, 1, REFUSED),  # SOL_ALG
+        (socket.IPPROTO_IP, 8, ALLOWED),  # IP_PKTINFO
+        (socket.IPPROTO_IP, 36, ALLOWED),
+        (socket.IPPROTO_IPV6, 3, ALLOWED),
+        (socket.IPPROTO_IPV6, 23, ALLOWED),  # IPV6_MTU_DISCOVER
+        (socket.SOL_SOCKET, 3, ALLOWED),
+        (socket.SOL_SOCKET, 51, ALLOWED),  # SO_ATTACH_REUSEPORT_CBPF
+        (socket.IPPROTO_UDP, 104, ALLOWED),  # UDP_GRO
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, ALLOWED),
+    ],
+)
+def test_which_options_of_sockets_pass(x86, level, option, verdict):
+    assert judge(x86, X86.setsockopt, 3, level, option) == verdict
 
 
 def test_a_label_must_be_further_on_and_near():
@@ -130,6 +167,63 @@ def test_it_counts_for_threads_that_were_there_before():
         return said[0]
 
     assert apart(act) == errno.EPERM
+
+
+_TAP_IOCTLS = {
+    # TUNSETNOCSUM, TUNSETIFF, TUNSETPERSIST, TUNSETOWNER, TUNSETLINK, TUNSETGROUP, TUNATTACHFILTER,
+    # TUNSETSNDBUF, TUNSETVNETHDRSZ, TUNSETQUEUE, TUNSETSTEERINGEBPF, TUNSETFILTEREBPF, TUNSETCARRIER.
+    *(0x400454C8, 0x400454CA, 0x400454CB, 0x400454CC, 0x400454CD, 0x400454CE, 0x401054D5),
+    *(0x400454D4, 0x400454D8, 0x400454D9, 0x800454E0, 0x800454E1, 0x400454E2),
+    0x8924,  # SIOCSIFHWADDR
+}
+
+
+@pytest.mark.netns
+def test_a_tap_cannot_be_changed_by_who_has_its_descriptor(own_network):
+    """As the node has it: handed over, and then asked for whatever tun(4) knows."""
+    (fd,) = taps.open_tap("rhpt0", 1, offload=True).fds
+
+    def act():
+        process.become(65534, 65534, keeping=False)
+        process.close_up()
+        seccomp.restrict()
+        room = bytearray(40)
+        if {refusal(lambda one=one: fcntl.ioctl(fd, one, room)) for one in _TAP_IOCTLS} != {errno.EPERM}:
+            return 1
+        # What the data planes do is allowed: TUNGETIFF, TUNSETOFFLOAD, and whether it is up.
+        fcntl.ioctl(fd, 0x800454D2, room)
+        fcntl.ioctl(fd, 0x400454D0, 0)
+        link_up("rhpt0")
+        os.set_blocking(fd, False)
+        return 0 if not os.isatty(fd) else 2
+
+    assert apart(act) == 0
+    os.close(fd)
+    with pytest.raises(OSError, match="no interface"):
+        socket.if_nametoindex("rhpt0")
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_raw_socket_forges_no_source(own_network, family):
+    """With the guard's socket and IP_HDRINCL, or IP_FREEBIND, a packet would have any source address."""
+    fd = sockets.open_raw_esp(family)
+    level, headers, freely = ((socket.IPPROTO_IP, 3, 15), (socket.IPPROTO_IPV6, 36, 78))[family == 6]
+
+    def act():
+        process.become(65534, 65534, keeping=False)
+        process.close_up()
+        with socket.socket(fileno=fd) as raw, socket.socket(raw.family, socket.SOCK_DGRAM) as own:
+            seccomp.restrict()
+            tried = {
+                refusal(lambda one=one, option=option: one.setsockopt(level, option, 1))
+                for one in (raw, own)
+                for option in (headers, freely)
+            }
+            return 0 if tried == {errno.EPERM} and raw.proto == 50 else 1
+
+    assert apart(act) == 0
+    os.close(fd)
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,29 @@ def test_an_icmp_socket_hears_of_long_packets_and_nothing_else(close, own_networ
 
 
 @pytest.mark.netns
+@pytest.mark.parametrize("family", [4, 6])
+def test_an_icmp_socket_is_not_made_to_hear_more(close, own_network, family):
+    """By who has it, whatever it has been turned into."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    protocol, address, (level, all_of_them) = (
+        (1, "127.0.0.1", (255, bytes(4))),
+        (58, "::1", (58, bytes(32))),
+    )[family == 6]
+    descriptor = close(sockets.open_icmp(family))
+    with socket.socket(fileno=os.dup(descriptor)) as opened:
+        for option in (26, 27):  # SO_ATTACH_FILTER, SO_DETACH_FILTER.
+            with pytest.raises(PermissionError):
+                opened.setsockopt(socket.SOL_SOCKET, option, struct.pack("@HxxxxxxP", 0, 0))
+        opened.setsockopt(level, 1, all_of_them)
+        # A host that another one is not reached from: "unreachable" of another code, and an echo.
+        with socket.socket(opened.family, socket.SOCK_RAW, protocol) as sender:
+            for kind, code in ((3, 1), (1, 4), (8, 0), (128, 0), (5, 1)):
+                sender.sendto(struct.pack("!BBHII", kind, code, 0xFFFF - (kind << 8 | code), 0, 0), (address, 0))
+        with pytest.raises(BlockingIOError):
+            opened.recv(2000)
+
+
+@pytest.mark.netns
 def test_without_root(as_nobody, own_network):
     def attempts():
         sentences = []

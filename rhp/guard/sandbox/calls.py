@@ -18,11 +18,12 @@ class Machine(NamedTuple):
     socketpair: int
     prctl: int
     ioctl: int
+    setsockopt: int
 
 
 MACHINES = {
-    "x86_64": Machine(0xC000003E, 0, 56, 41, 53, 157, 16),
-    "aarch64": Machine(0xC00000B7, 1, 220, 198, 199, 167, 29),
+    "x86_64": Machine(0xC000003E, 0, 56, 41, 53, 157, 16, 54),
+    "aarch64": Machine(0xC00000B7, 1, 220, 198, 199, 167, 29, 208),
 }
 
 CLONE3 = 435

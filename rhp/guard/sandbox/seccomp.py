@@ -1,8 +1,8 @@
 """What the node may ask of the kernel: a filter that each of its system calls passes, for good (seccomp(2)).
 
 What it has no use for is refused with EPERM, so that it ends in an error and not in the end of all tunnels. Threads are
-made, processes are not. Sockets are of IP, without raw ones, of Unix, and of routing's netlink, which only answers
-questions to somebody without a privilege. Calls that depend on no argument cost nothing: the kernel remembers them.
+made, processes are not. Sockets are of UDP, TCP and Unix, and of routing's netlink, which only answers questions to
+somebody without a privilege. Calls that depend on no argument cost nothing: the kernel remembers them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,18 @@ _CLONE_THREAD = 0x00010000
 # CLONE_NEWTIME, NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET.
 _CLONE_NEW = 0x00000080 | 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 _PR_SET_DUMPABLE = 4
-_TUNSETIFF, _TIOCSTI, _TIOCLINUX = 0x400454CA, 0x5412, 0x541C
+_IOCTLS = (
+    *(0x5421, 0x5451, 0x5450, 0x541B),  # FIONBIO, FIOCLEX, FIONCLEX, FIONREAD,
+    *(0x5401, 0x802C542A, 0x5413),  # TCGETS, TCGETS2, TIOCGWINSZ: whether it is a terminal.
+    *(0x8910, 0x8933, 0x8913, 0x8915, 0x8921, 0x8927),  # SIOCGIFNAME, -INDEX, -FLAGS, -ADDR, -MTU, -HWADDR.
+    *(0x800454D2, 0x400454D0),  # TUNGETIFF, TUNSETOFFLOAD.
+)
+"""All that may be asked of a descriptor. A TAP's could else be made to outlive us, or to be another user's."""
+
+_LEVELS = (socket.SOL_SOCKET, socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
+_FORGING = ((socket.IPPROTO_IP, (3, 15)), (socket.IPPROTO_IPV6, (36, 78)))
+"""IP_HDRINCL, IP_FREEBIND, IPV6_HDRINCL, IPV6_FREEBIND: with these, packets leave with anybody's source address."""
+
 _PROGRAM = struct.Struct("=HxxxxxxQ")
 
 
@@ -66,6 +77,7 @@ def program(machine: Machine) -> bytes:
         (machine.socketpair, _socketpair()),
         (machine.prctl, _prctl()),
         (machine.ioctl, _ioctl()),
+        (machine.setsockopt, _setsockopt()),
     ):
         lines += [equal(number, no=f"not {number}"), *body, Label(f"not {number}")]
     return assemble([*lines, give(ALLOW)])
@@ -98,8 +110,14 @@ def _socket() -> list[Line]:
         Label("ip"),
         _argument(1),
         mask(_KIND_BITS),
-        equal(socket.SOCK_STREAM, yes="fine"),
-        equal(socket.SOCK_DGRAM, yes="fine", no="no socket"),
+        equal(socket.SOCK_STREAM, yes="stream or datagrams"),
+        equal(socket.SOCK_DGRAM, no="no socket"),
+        Label("stream or datagrams"),
+        # The kernel refuses UDP as a stream and TCP as datagrams. Other protocols have seen few eyes.
+        _argument(2),
+        equal(0, yes="fine"),
+        equal(socket.IPPROTO_TCP, yes="fine"),
+        equal(socket.IPPROTO_UDP, yes="fine", no="no socket"),
         Label("netlink"),
         _argument(2),
         equal(socket.NETLINK_ROUTE, yes="fine"),
@@ -120,13 +138,21 @@ def _prctl() -> list[Line]:
 
 
 def _ioctl() -> list[Line]:
-    """Anything but to make an interface, or to type on somebody's terminal."""
     return [
         _argument(1),
-        equal(_TUNSETIFF, yes="no ioctl"),
-        equal(_TIOCSTI, yes="no ioctl"),
-        equal(_TIOCLINUX, yes="no ioctl"),
-        give(ALLOW),
-        Label("no ioctl"),
+        *(equal(request, yes="fine ioctl") for request in _IOCTLS),
         give(NO),
+        Label("fine ioctl"),
+        give(ALLOW),
     ]
+
+
+def _setsockopt() -> list[Line]:
+    """Nothing by which a raw socket that came from the guard becomes more than it was."""
+    lines: list[Line] = [_argument(1), *(equal(level, yes="known level") for level in _LEVELS), give(NO)]
+    lines += [Label("known level")]
+    for level, options in _FORGING:
+        other = f"not level {level}"
+        lines += [_argument(1), equal(level, no=other), _argument(2)]
+        lines += [*(equal(option, yes="no option") for option in options), Label(other)]
+    return [*lines, give(ALLOW), Label("no option"), give(NO)]
