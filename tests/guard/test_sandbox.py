@@ -11,8 +11,10 @@ import pytest
 from guard_apart import apart, refusal
 
 from rhp.guard import sockets, taps
+from rhp.guard.kinds import Start
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.sandbox import calls, capabilities, guard, landlock, process, seccomp
+from rhp.guard.sandbox import calls, capabilities, guard, landlock, node, process, seccomp
+from rhp.guard.sandbox.accounts import Accounts
 from rhp.guard.sandbox.bpf import Label, assemble, equal, give, load
 from rhp.guard.sandbox.capabilities import Capability
 from rhp.net.link import link_up
@@ -167,6 +169,45 @@ def test_it_counts_for_threads_that_were_there_before():
         return said[0]
 
     assert apart(act) == errno.EPERM
+
+
+def test_a_thread_that_has_a_filter_of_its_own_is_no_secret():
+    def act():
+        process.close_up()
+        made, end = threading.Event(), threading.Event()
+
+        def later():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(seccomp, "_FLAG_ALL_THREADS", 0)
+                seccomp.restrict()
+            made.set()
+            end.wait()
+
+        thread = threading.Thread(target=later)
+        thread.start()
+        made.wait()
+        found = refusal(seccomp.restrict)
+        end.set()
+        return found
+
+    assert apart(act) == errno.EBUSY
+
+
+@pytest.mark.parametrize("who", ["guard", "node"])
+def test_with_a_thread_that_would_stay_root_nothing_is_given_up(who):
+    def act():
+        end = threading.Event()
+        threading.Thread(target=end.wait).start()
+        accounts = Accounts(65534, 65534, 65534, 65534)
+        enters = {
+            "guard": lambda: guard.enter(accounts, GuardPolicy()),
+            "node": lambda: node.enter(Start(65534, 65534, ())),
+        }
+        found = refusal(enters[who])
+        end.set()
+        return found if os.geteuid() == 0 else 98
+
+    assert apart(act) == errno.EBUSY
 
 
 _TAP_IOCTLS = {

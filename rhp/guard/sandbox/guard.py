@@ -50,6 +50,7 @@ def lacking(policy: GuardPolicy, has: Collection[int]) -> list[str]:
 
 def enter(accounts: Accounts, policy: GuardPolicy) -> None:
     """Give the rest up. Raises OSError."""
+    process.require_one_thread()
     kept = needed(policy)
     # To the process that reads the configuration; and to resolvectl and resolvconf, which have no other business here.
     handed_on = {Capability.DAC_READ_SEARCH}

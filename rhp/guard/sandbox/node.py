@@ -27,6 +27,7 @@ _DEVICES = ("/dev/null", "/dev/urandom")
 def enter(start: Start) -> list[str]:
     """Give it all up; what this kernel cannot take is told, a sentence for each. Raises OSError where it must."""
     missing: list[str] = []
+    process.require_one_thread()
     os.umask(0o077)
     process.call_itself(NAME)
     rules = _rules(start, missing)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from collections.abc import Sequence
+from pathlib import Path
 
 from rhp.guard.sandbox.libc import prctl
 
 _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NAME, _PR_SET_NO_NEW_PRIVS = 4, 8, 15, 38
+
+
+def require_one_thread() -> None:
+    """Raise OSError where threads have been begun: the kernel lets each give up its own, and they would keep all."""
+    if len(list(Path("/proc/self/task").iterdir())) > 1:
+        raise OSError(errno.EBUSY, "a package has begun a thread already, which would keep all of it")
 
 
 def become(user: int, group: int, also: Sequence[int] = (), *, keeping: bool) -> None:

@@ -7,6 +7,7 @@ somebody without a privilege. Calls that depend on no argument cost nothing: the
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -45,7 +46,10 @@ _PROGRAM = struct.Struct("=HxxxxxxQ")
 
 
 def restrict() -> None:
-    """From now on this process, with all its threads, passes the filter. Raises OSError where it cannot be had."""
+    """From now on this process, with all its threads, passes the filter. Raises OSError where it cannot be had.
+
+    A thread that has a filter of its own cannot be made to, and then none is: the kernel answers with its number.
+    """
     machine = calls.MACHINES.get(os.uname().machine)
     if machine is None:
         raise OSError(38, f"the system calls of {os.uname().machine} are not known")
@@ -53,7 +57,8 @@ def restrict() -> None:
     head = ffi.new("char[]", _PROGRAM.size)
     packed = _PROGRAM.pack(len(octets) // 8, int(ffi.cast("uintptr_t", octets)))
     ffi.memmove(head, packed, len(packed))
-    syscall("seccomp", _SET_MODE_FILTER, _FLAG_ALL_THREADS, head)
+    if thread := syscall("seccomp", _SET_MODE_FILTER, _FLAG_ALL_THREADS, head):
+        raise OSError(errno.EBUSY, f"thread {thread} has a filter of its own")
 
 
 def program(machine: Machine) -> bytes:
