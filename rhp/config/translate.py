@@ -130,6 +130,8 @@ def to_policy(configuration: Configuration, folder: Path) -> GuardPolicy:
         addresses=tuple(str(address) for _, _, one in interfaces for address in one.addresses),
         ports=(configuration.node.port, configuration.node.natt_port),
         reach=reach(configuration),
+        queue_lengths=tuple(one.queue_length for _, _, one in interfaces if one.queue_length is not None),
+        segments=tuple(one.segments for _, _, one in interfaces if one.segments is not None),
         lanes=_MOST_LANES,
         by_station=configuration.node.steering == "station",
         firewall=_firewall(configuration.firewall),

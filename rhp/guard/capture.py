@@ -31,6 +31,7 @@ TO_OUTER, OUTER_ENDS, NARROWER, CAPTURED = 5206, 5207, 5208, 5209
 
 _MAIN = 254
 _MOST_OUTERS = 64
+_MOST_HELD = 256
 _UNREACHABLE = 7  # FR_ACT_UNREACHABLE of linux/fib_rules.h.
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
@@ -59,6 +60,8 @@ class Capture:
     async def set(self, question: CaptureTraffic) -> None:
         """Raises `LinkError`, and ValueError for what is no network or no address."""
         version = _version(question)
+        if len(self._held) >= _MOST_HELD and question.destination not in self._held:
+            raise ValueError("traffic to too many destinations is captured already")
         if not self._held:
             self._undo.add(_WHAT, self._take_back)
         before = self._held.get(question.destination)

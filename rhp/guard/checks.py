@@ -9,6 +9,8 @@ could slow the guard down.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from rhp.guard import addresses, shape
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
@@ -58,6 +60,7 @@ class Checks:
         self._addresses = None if policy.addresses is None else frozenset(map(addresses.interface, policy.addresses))
         self._ports = policy.ports
         self._reach = None if policy.reach is None else [addresses.network(one) for one in policy.reach]
+        self._queue_lengths, self._segments = policy.queue_lengths, policy.segments
         self._lanes = policy.lanes
         self._hooked = frozenset(event for hook in policy.hooks for event in hook.on)
 
@@ -113,6 +116,8 @@ class Checks:
     def _link(self, question: ConfigureLink) -> None:
         _require(question.mtu is None or 0 < question.mtu <= _LARGEST_MTU, "an impossible MTU")
         _require(question.mac is None or len(question.mac) == _MAC_OCTETS, "an impossible MAC address")
+        _require(_among(question.queue_length, self._queue_lengths), "a length of the queue that is not configured")
+        _require(_among(question.segments, self._segments), "segments that are not configured")
         if self._addresses is not None:
             given = frozenset(map(_interface, question.addresses))
             _require(given <= self._addresses, "an address that is not in the configuration")
@@ -141,6 +146,10 @@ def _looks_like_auth(octets: bytes, prf_id: int | None = None, wrong: type[Forbi
 def _identity(pair: IdentityPair) -> None:
     number, data = pair
     _require(0 <= number <= _LARGEST_ID_TYPE and len(data) <= _LONGEST_ID, "a proof for an impossible identity")
+
+
+def _among(value: int | None, known: Collection[int] | None) -> bool:
+    return value is None or known is None or value in known
 
 
 def _interface(text: str) -> object:

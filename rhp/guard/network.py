@@ -44,6 +44,12 @@ from rhp.guard.sockets import open_icmp, open_raw_esp, open_udp
 from rhp.guard.taps import OpenedTap, add_queue, open_tap
 from rhp.guard.undo import UndoLog
 
+MOST_SOCKETS = 1024
+"""Handed over in all: what the most lanes take twice, for each is opened once, or again where adding a lane failed."""
+
+MOST_CHANGES = 1 << 16
+"""Held at once: more routes than the peers of the largest gateway have, and taken back within seconds."""
+
 
 class NetworkAdministration:
     """Does what the policy and the machine allow, and refuses the rest with one sentence."""
@@ -60,6 +66,8 @@ class NetworkAdministration:
         ours = (*policy.interfaces, *policy.bridges)
         self._firewall = Firewall(self._undo, policy.firewall, ours, Path(policy.state_dir))
         self._taps: dict[str, int] = {}
+        self._queues: dict[str, int] = {}
+        self._sockets = 0
         self._shared_ports: set[tuple[str, int]] = set()
 
     @property
@@ -96,24 +104,25 @@ class NetworkAdministration:
                 self._require_ours(name)
                 if name not in self._taps:
                     raise ValueError(f"the interface {name} was not made here")
+                if self._queues[name] >= self.policy.lanes:
+                    raise ValueError(f"the interface {name} has a queue for each lane already")
                 # A queue without the header that the others have would take it away from all of them.
                 queue = add_queue(name, header=self._taps[name] != 0)
+                self._queues[name] += 1
                 if self._kept is not None:
                     self._kept.keep_also(name, queue)
                 return Descriptors((queue,), self._taps[name])
-            case OpenUdp(address, port, reuse):
-                return self._open_udp(address, port, reuse)
-            case OpenRawEsp(family):
-                return Descriptors((open_raw_esp(_checked(family)),))
-            case OpenIcmp(family):
-                return Descriptors((open_icmp(_checked(family)),))
+            case OpenUdp() | OpenRawEsp() | OpenIcmp():
+                return self._open(question)
             case ConfigureLink():
                 self._require_ours(question.name)
                 if question.bridge is not None and question.bridge not in self.policy.bridges:
                     raise ValueError(f"joining the bridge {question.bridge} is not in the configuration")
+                self._require_room()
                 await self._links.configure(question)
             case AddRoute():
                 self._require_ours(question.interface, *self.policy.bridges)
+                self._require_room()
                 await self._links.add_route(question)
             case RemoveRoute():
                 await self._links.remove_route(question)
@@ -147,7 +156,7 @@ class NetworkAdministration:
         else:
             self._kept.keep(name, opened.fds)
             self._links.rests(name)
-        self._taps[name] = opened.offloads
+        self._taps[name], self._queues[name] = opened.offloads, len(opened.fds)
 
     def _guarded(self, queues: tuple[int, ...]) -> None:
         """No frame passes before the firewall stands; without it, there is no interface."""
@@ -164,6 +173,7 @@ class NetworkAdministration:
         match question:
             case AddAddress():
                 self._require_asked()
+                self._require_room()
                 await self._links.add_address(question)
             case RemoveAddress():
                 await self._links.remove_address(question)
@@ -186,7 +196,24 @@ class NetworkAdministration:
         if name not in self.policy.interfaces and name not in also:
             raise ValueError(f"the interface {name} is not in the configuration")
 
-    def _open_udp(self, address: str, port: int, reuse: bool) -> Answer:
+    def _require_room(self) -> None:
+        if len(self._undo) >= MOST_CHANGES:
+            raise ValueError("there are more routes and addresses of this node than any node has")
+
+    def _open(self, question: OpenUdp | OpenRawEsp | OpenIcmp) -> Answer:
+        if self._sockets >= MOST_SOCKETS:
+            raise ValueError("this node has had more sockets than any node has")
+        match question:
+            case OpenUdp(address, port, reuse):
+                answer = self._open_udp(address, port, reuse)
+            case OpenRawEsp(family):
+                answer = Descriptors((open_raw_esp(_checked(family)),))
+            case OpenIcmp(family):
+                answer = Descriptors((open_icmp(_checked(family)),))
+        self._sockets += 1
+        return answer
+
+    def _open_udp(self, address: str, port: int, reuse: bool) -> Descriptors:
         group = (address, port)
         if reuse and self._given is not None and (given := self._given.take(address, port)) is not None:
             # Whoever bound it has made sure that nobody else has the port.

@@ -91,7 +91,8 @@ class GuardPolicy:
     systemd-resolved runs.
 
     `addresses` are those that an interface of ours gets from the configuration, `ports` the UDP ports, and `reach` the
-    networks that routes may lead into, or into a part of; None is any. `lanes` is how many there may ever be.
+    networks that routes may lead into, or into a part of; `queue_lengths` and `segments` are those of its interfaces.
+    None is any. `lanes` is how many there may ever be.
     `by_station` has the frames to one station keep to one queue of the TAP.
     """
 
@@ -107,6 +108,8 @@ class GuardPolicy:
     addresses: tuple[str, ...] | None = None
     ports: tuple[int, ...] | None = None
     reach: tuple[str, ...] | None = None
+    queue_lengths: tuple[int, ...] | None = None
+    segments: tuple[int, ...] | None = None
     lanes: int = 64
     by_station: bool = False
     firewall: FirewallPolicy = FirewallPolicy()

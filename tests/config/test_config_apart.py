@@ -25,6 +25,7 @@ user = "vpn"
 guard_user = "vpn-keys"
 
 [interface]
+queue_length = 500
 addresses = ["10.77.0.1/24", "fd00::1/64"]
 mac = "02:00:5e:00:00:01"
 
@@ -117,6 +118,7 @@ def test_what_the_guard_allows_is_what_the_configuration_has(loaded):
     policy = loaded.policy
     assert policy.addresses == ("10.77.0.1/24", "fd00::1/64")
     assert policy.ports == (1500, 14500)
+    assert (policy.queue_lengths, policy.segments) == ((500,), ())
     assert policy.by_station
     assert policy.reach is not None
     assert {"10.2.0.0/24", "10.3.0.0/24", "10.88.0.192/27", "10.88.9.1/32", "10.88.0.7/32"} <= set(policy.reach)

@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from rhp.guard import capture
 from rhp.guard.local import LocalGuard
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
@@ -139,6 +140,13 @@ def test_a_killed_node_s_successor_cleans_up(make_guard, ask):
     assert len(rules()) == 4
     make_guard()
     assert rules() == []
+
+
+def test_destinations_have_a_bound(guard, ask, monkeypatch):
+    monkeypatch.setattr(capture, "_MOST_HELD", 1)
+    assert ask(guard, ALL) == Done()
+    assert ask(guard, ALL6) == Refused("traffic to too many destinations is captured already")
+    assert ask(guard, ALL) == Done()
 
 
 def test_setting_the_same_again_changes_nothing(guard, ask):

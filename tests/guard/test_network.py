@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from rhp.guard import taps
+from rhp.guard import network, taps
 from rhp.guard.local import LocalGuard
 from rhp.guard.policy import GuardPolicy
 from rhp.guard.protocol import (
@@ -103,6 +103,38 @@ def test_no_queue_of_a_tap_that_has_vanished(guard, ask, tap):
     ip("link", "del", "rhpt0")
     assert isinstance(ask(guard, AddTapQueue("rhpt0")), Refused)
     assert "rhpt0" not in ip("link")
+
+
+def test_a_tap_has_as_many_queues_as_there_may_be_lanes(guard, ask):
+    guard = LocalGuard(GuardPolicy(interfaces=("rhpt0",), lanes=3))
+    ask(guard, OpenTap("rhpt0", 2))
+    assert isinstance(ask(guard, AddTapQueue("rhpt0")), Descriptors)
+    assert ask(guard, AddTapQueue("rhpt0")) == Refused("the interface rhpt0 has a queue for each lane already")
+    # One that was made again is another one.
+    ip("link", "del", "rhpt0")
+    ask(guard, OpenTap("rhpt0", 2))
+    assert isinstance(ask(guard, AddTapQueue("rhpt0")), Descriptors)
+
+
+def test_what_is_held_for_a_node_has_a_bound(guard, ask, tap, monkeypatch):
+    """Each route takes a moment to be taken back, and the service has half a minute to end in."""
+    monkeypatch.setattr(network, "MOST_CHANGES", 4)
+    ask(guard, ConfigureLink("rhpt0", addresses=("10.77.0.1/24",)))
+    answers = [ask(guard, AddRoute(f"10.79.{number}.0/24", "rhpt0")) for number in range(4)]
+    too_many = Refused("there are more routes and addresses of this node than any node has")
+    assert answers == [Done(), Done(), too_many, too_many]
+    # Not how many there ever were: tunnels come and go.
+    assert ask(guard, RemoveRoute("10.79.0.0/24", "rhpt0")) == Done()
+    assert ask(guard, AddRoute("10.79.9.0/24", "rhpt0")) == Done()
+
+
+@pytest.mark.parametrize("question", [OpenUdp("127.0.0.1", 0), OpenUdp("::1", 0, True), OpenRawEsp(4), OpenIcmp(6)])
+def test_sockets_are_counted(guard, ask, monkeypatch, question):
+    monkeypatch.setattr(network, "MOST_SOCKETS", 2)
+    assert isinstance(ask(guard, OpenRawEsp(5)), Refused)
+    for _ in range(2):
+        assert isinstance(ask(guard, question), Descriptors)
+    assert ask(guard, question) == Refused("this node has had more sockets than any node has")
 
 
 def test_queue_and_super_frames_have_a_length(guard, ask, tap):

@@ -75,6 +75,8 @@ FORBIDDEN = [
     ConfigureLink("rhpt0", addresses=("nonsense",)),
     ConfigureLink("rhpt0", mtu=1 << 40),
     ConfigureLink("rhpt0", mac=bytes(5)),
+    ConfigureLink("rhpt0", queue_length=1 << 30),
+    ConfigureLink("rhpt0", segments=1),
     AddRoute("0.0.0.0/0", "rhpt0"),
     AddRoute("10.0.0.0/8", "rhpt0"),
     AddRoute("fd00::/8", "rhpt0"),
@@ -122,6 +124,8 @@ def policy():
         addresses=("10.77.0.1/24",),
         ports=(500, 4500),
         reach=("10.88.0.0/16", "10.77.0.0/24", "fd88::/16"),
+        queue_lengths=(1000,),
+        segments=(),
         lanes=4,
     )
 
