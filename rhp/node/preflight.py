@@ -21,6 +21,7 @@ _ROOTS = (6, 7, 8, _NET_ADMIN)
 _LOWEST_FREE_PORT = 1024
 _TUN = Path("/dev/net/tun")
 _STATUS = Path("/proc/self/status")
+_LONGEST_NUMBER = 20
 LOCK_FILE = "rhp.lock"
 ENDING_SECONDS = 4.0
 """How long a start waits for a node that still says farewell to its peers."""
@@ -60,19 +61,20 @@ class RunFolder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = folder / LOCK_FILE
-        self._fd = -1
+        self._fd = self._shared = -1
         self._made: list[Path] = []
 
     @property
     def lock(self) -> int:
-        """The descriptor that holds the lock; a process that has a copy of it holds it too."""
-        return self._fd
+        """A descriptor for the node, which holds the lock too; to read only, and giving it up is giving up no other."""
+        return self._shared
 
     def __enter__(self) -> Self:
         try:
             self._made = [one for one in (self._folder, *self._folder.parents) if not one.exists()]
             self._folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             self._fd = self._locked()
+            self._shared = self._share()
         except BlockingIOError:
             raise StartError(
                 f"a node is already running in {self._folder} (process {self._holder()}); "
@@ -92,6 +94,7 @@ class RunFolder:
     ) -> None:
         self._file.unlink(missing_ok=True)
         os.close(self._fd)
+        os.close(self._shared)
         with suppress(OSError):
             for folder in self._made:
                 folder.rmdir()
@@ -108,6 +111,18 @@ class RunFolder:
                 os.close(fd)
                 raise
             os.close(fd)
+
+    def _share(self) -> int:
+        """Have a second descriptor hold the lock beside ours: a start wants it for itself alone. BlockingIOError."""
+        shared = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            for fd in (self._fd, shared):
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BaseException:
+            os.close(shared)
+            os.close(self._fd)
+            raise
+        return shared
 
     def _lock(self, fd: int) -> None:
         """Take the lock; from a node that is about to end, within a moment. BlockingIOError."""
@@ -129,7 +144,8 @@ class RunFolder:
         return False
 
     def _holder(self) -> str:
-        try:
-            return self._file.read_text(encoding="ascii").strip() or "unknown"
-        except (OSError, ValueError):
-            return "unknown"
+        with suppress(OSError), self._file.open("rb") as file:
+            number = file.read(_LONGEST_NUMBER).strip()
+            if number.isdigit():
+                return number.decode("ascii")
+        return "unknown"

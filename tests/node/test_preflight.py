@@ -98,6 +98,43 @@ def test_a_start_waits_for_a_node_that_is_about_to_end(tmp_path):
         pass
 
 
+def test_who_was_handed_the_lock_can_neither_open_it_nor_write_to_it(tmp_path, monkeypatch):
+    """A node that was taken over has that descriptor, and would have a second node start beside its guard."""
+    monkeypatch.setattr("rhp.node.preflight.ENDING_SECONDS", 0.0)
+    with RunFolder(tmp_path) as folder:
+        handed = os.dup(folder.lock)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.write(handed, b"1")
+        fcntl.flock(handed, fcntl.LOCK_UN)
+        with pytest.raises(StartError, match=f"already running .*process {os.getpid()}"), RunFolder(tmp_path):
+            pass
+    os.close(handed)
+
+
+def test_the_lock_is_held_by_the_node_alone_when_its_guard_is_gone(tmp_path, monkeypatch):
+    with RunFolder(tmp_path) as folder:
+        handed, kept = os.dup(folder.lock), tmp_path / "kept"
+        kept.hardlink_to(tmp_path / "rhp.lock")
+    # A guard that was killed takes no file away.
+    kept.rename(tmp_path / "rhp.lock")
+    monkeypatch.setattr("rhp.node.preflight.ENDING_SECONDS", 0.0)
+    with pytest.raises(StartError, match="already running"), RunFolder(tmp_path):
+        pass
+    os.close(handed)
+    with RunFolder(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("content", [b"\x1b]0;owned\x07", b"12\n34", b"", b"\xff", b"9" * 9999])
+def test_what_stands_in_the_lock_is_told_only_where_it_is_a_number(tmp_path, monkeypatch, content):
+    monkeypatch.setattr("rhp.node.preflight.ENDING_SECONDS", 0.0)
+    with RunFolder(tmp_path):
+        (tmp_path / "rhp.lock").write_bytes(content)
+        with pytest.raises(StartError) as caught, RunFolder(tmp_path):
+            pass
+    assert f"(process {'9' * 20 if content[:1] == b'9' else 'unknown'})" in str(caught.value)
+
+
 def test_one_that_serves_is_not_waited_for(tmp_path, monkeypatch):
     monkeypatch.setattr("rhp.node.preflight.ENDING_SECONDS", 1000.0)
     with socket.socket(socket.AF_UNIX) as serving, RunFolder(tmp_path):
