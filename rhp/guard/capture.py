@@ -53,9 +53,12 @@ class Capture:
 
     async def recover(self) -> None:
         """Take away rules of a node that was killed; its routes went with its interface."""
-        async with _netlink() as netlink:
-            for version in _FAMILIES:
-                await _flush(netlink, version)
+        try:
+            async with _netlink() as netlink:
+                for version in _FAMILIES:
+                    await _flush(netlink, version)
+        except Exception as error:
+            raise LinkError(f"rules of an earlier run cannot be taken back: {error}") from None
 
     async def set(self, question: CaptureTraffic) -> None:
         """Raises `LinkError`, and ValueError for what is no network or no address."""

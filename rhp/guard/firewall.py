@@ -44,8 +44,8 @@ class Firewall:
         return f"inet rhp-{_STRANGE.sub('_', self._interfaces[0])}"
 
     def recover(self) -> None:
-        """Take back what an earlier run left behind; nothing while our own is in force. Raises `FirewallError`."""
-        if not self._applied and self._kept.exists():
+        """Take back what an earlier run left behind. Raises `FirewallError`."""
+        if self._kept.exists():
             self._restore()
 
     def apply(self) -> None:

@@ -62,6 +62,10 @@ class LocalGuard:
         """What it goes by now."""
         return self._network.policy
 
+    async def recover(self) -> Answer:
+        """Take back what an earlier run left on this machine; before the first question. `Done` or `Refused`."""
+        return await self._network.recover()
+
     async def ask(self, question: Question) -> Answer:
         """Answer one question; `Refused` for what cannot be or may not be."""
         answer = self.secret(question)

@@ -7,6 +7,7 @@ the asker once they are handed over, and go with it.
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable
 from pathlib import Path
 
 from rhp.guard.capture import Capture
@@ -80,20 +81,36 @@ class NetworkAdministration:
         self._policy = policy
         self._ever |= set(policy.interfaces)
 
+    async def recover(self) -> Answer:
+        """Take back what an earlier run, which was killed, left behind: what does not go with its interface.
+
+        Once and before the first question, for afterwards it would be our own.
+        """
+        return await self._tried(self._recover())
+
     async def answer(self, question: NetworkQuestion) -> Answer:
         """Answer one question; never raises for what a question asks."""
+        return await self._tried(self._answer(question))
+
+    async def _tried(self, work: Awaitable[Answer]) -> Answer:
         try:
-            return await self._answer(question)
+            return await work
         except (LinkError, ResolverError, FirewallError, ValueError) as error:
             return Refused(str(error))
         except OSError as error:
             return Refused(error.strerror or str(error))
 
+    async def _recover(self) -> Answer:
+        self._resolver.recover()
+        self._firewall.recover()
+        if self.policy.assigned:
+            await self._capture.recover()
+        return Done()
+
     async def _answer(self, question: NetworkQuestion) -> Answer:
         match question:
             case OpenTap(name, queues, offload):
                 self._require_ours(name)
-                await self._recover()
                 opened = await self._adopted(name, queues, offload) or open_tap(name, queues, offload=offload)
                 if self.policy.by_station:
                     _steer(opened.fds)
@@ -131,13 +148,6 @@ class NetworkAdministration:
             case ReleaseAll():
                 return await self._release()
         return Done()
-
-    async def _recover(self) -> None:
-        """A node that was killed left behind what does not go with its interface."""
-        self._resolver.recover()
-        self._firewall.recover()
-        if self.policy.assigned:
-            await self._capture.recover()
 
     async def _adopted(self, name: str, queues: int, offload: bool) -> OpenedTap | None:
         """The interface of the run before, where the service manager kept it."""

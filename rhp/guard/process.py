@@ -100,11 +100,19 @@ def _run(child: Child, shares: Shares, manager: Manager) -> int:
             log.write("socket unfit", detail=sentence)
         child.begin(start, write_revision(shares.node), (folder.lock,))
         preload(brief.policy)
+        _recover(guard)
         try:
             sandbox.enter(accounts, brief.policy)
         except OSError as error:
             raise StartError(f"the guard cannot give up being root: {error.strerror or error}") from None
         return asyncio.run(_serve(child, guard, brief, log, manager, runner))
+
+
+def _recover(guard: LocalGuard) -> None:
+    """While this is root: what is left on the machine need not be what this configuration lets the guard change."""
+    answer = asyncio.run(guard.recover())
+    if isinstance(answer, Refused):
+        raise StartError(f"what an earlier run left on this machine cannot be taken back: {answer.reason}")
 
 
 def _check_capabilities(brief: Brief) -> None:

@@ -1,5 +1,6 @@
 """All traffic through a tunnel, but for the tunnel's own: rules and a table, seen with the kernel's own eyes."""
 
+import asyncio
 import subprocess
 
 import pytest
@@ -11,11 +12,13 @@ from rhp.guard.protocol import (
     AddAddress,
     CaptureTraffic,
     ConfigureLink,
+    Descriptors,
     Done,
     OpenTap,
     Refused,
     ReleaseAll,
     ReleaseTraffic,
+    SetDns,
 )
 
 pytestmark = pytest.mark.netns
@@ -44,7 +47,8 @@ def make_guard(own_network, tmp_path, ask):
 
     def make(**more):
         files = {"resolv_conf": str(tmp_path / "conf"), "resolved": str(tmp_path / "no"), "state_dir": str(tmp_path)}
-        made = LocalGuard(GuardPolicy(interfaces=("rhpt0",), **{"assigned": True, **files, **more}))
+        made = LocalGuard(GuardPolicy(interfaces=("rhpt0", "rhpt1"), **{"assigned": True, **files, **more}))
+        assert asyncio.run(made.recover()) == Done()
         ask(made, OpenTap("rhpt0", 1))
         assert ask(made, ConfigureLink("rhpt0")) == Done()
         for address in ("10.88.0.2/32", "fd88::2/128") if made_for_peers(more) else ():
@@ -147,6 +151,19 @@ def test_destinations_have_a_bound(guard, ask, monkeypatch):
     assert ask(guard, ALL) == Done()
     assert ask(guard, ALL6) == Refused("traffic to too many destinations is captured already")
     assert ask(guard, ALL) == Done()
+
+
+def test_one_more_interface_leaves_alone_what_is_in_force(guard, ask, tmp_path):
+    """As when a reload adds a hub, or when an interface that was taken away is made again."""
+    assert ask(guard, ALL) == ask(guard, SetDns("rhpt0", ("10.1.0.53",))) == Done()
+    before = rules()
+    assert isinstance(ask(guard, OpenTap("rhpt1", 1)), Descriptors)
+    assert rules() == before
+    assert way(FAR) == "rhpt0"
+    assert "nameserver 10.1.0.53" in (tmp_path / "conf").read_text()
+    assert ask(guard, ReleaseAll()) == Done()
+    assert rules() == []
+    assert not (tmp_path / "conf").exists()
 
 
 def test_setting_the_same_again_changes_nothing(guard, ask):

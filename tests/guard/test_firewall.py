@@ -62,14 +62,13 @@ def test_the_next_start_takes_back_what_a_killed_guard_left_whatever_its_configu
     assert len(undo) == 0
 
 
-def test_recovering_leaves_alone_what_is_in_force(tmp_path):
-    """The guard recovers whenever an interface is made, and there are several hubs."""
-    firewall, _ = made(tmp_path)
-    for _ in range(2):
-        firewall.recover()
-        firewall.apply()
+def test_a_second_interface_changes_nothing(tmp_path):
+    firewall, undo = made(tmp_path)
+    firewall.apply()
+    firewall.apply()
     assert forwarding() == ["1", "1"]
     assert "table inet rhp-rhpt0" in ruleset()
+    assert len(undo) == 1
 
 
 def test_what_was_on_before_stays_on(tmp_path):
