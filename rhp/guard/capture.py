@@ -13,6 +13,7 @@ import socket
 from collections.abc import Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
 from typing import Protocol, cast
 
 from rhp.guard.addresses import address, network
@@ -22,6 +23,8 @@ from rhp.guard.undo import UndoLog, error_number
 
 _Value = int | str | list[str]
 _Rule = dict[str, int | str]
+
+KEPT = "capture.before"
 
 TABLE = 5210
 """The routing table that holds these routes and nothing else."""
@@ -47,18 +50,22 @@ class _Netlink(Protocol):
 class Capture:
     """Keeps rules and table in step with the destinations that are captured."""
 
-    def __init__(self, undo: UndoLog) -> None:
+    def __init__(self, undo: UndoLog, folder: Path) -> None:
         self._undo = undo
+        self._kept = folder / KEPT
         self._held: dict[str, CaptureTraffic] = {}
 
     async def recover(self) -> None:
-        """Take away rules of a node that was killed; its routes went with its interface."""
+        """Take away rules of a node that was killed; its routes went with its interface. Raises `LinkError`."""
+        if not self._kept.exists():
+            return  # What rules there are may be those of another node on this machine.
         try:
             async with _netlink() as netlink:
                 for version in _FAMILIES:
                     await _flush(netlink, version)
         except Exception as error:
             raise LinkError(f"rules of an earlier run cannot be taken back: {error}") from None
+        self._forget()
 
     async def set(self, question: CaptureTraffic) -> None:
         """Raises `LinkError`, and ValueError for what is no network or no address."""
@@ -66,6 +73,7 @@ class Capture:
         if len(self._held) >= _MOST_HELD and question.destination not in self._held:
             raise ValueError("traffic to too many destinations is captured already")
         if not self._held:
+            self._note()
             self._undo.add(_WHAT, self._take_back)
         before = self._held.get(question.destination)
         self._held[question.destination] = question
@@ -90,6 +98,8 @@ class Capture:
             async with _netlink() as netlink:
                 await self._follow(netlink, _version(held))
                 await _forget_route(netlink, held)
+            if not self._held:
+                self._forget()
         except Exception as error:
             raise _sentence(held, error) from None
 
@@ -100,6 +110,19 @@ class Capture:
                 await _flush(netlink, version)
             for question in held.values():
                 await _forget_route(netlink, question)
+        self._forget()
+
+    def _note(self) -> None:
+        """Before anything is done, that there may be rules: whatever the configuration says at the next start."""
+        try:
+            self._kept.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._kept.touch(mode=0o600)
+        except OSError as error:
+            raise LinkError(f"{self._kept} cannot be written: {error.strerror or error}") from None
+
+    def _forget(self) -> None:
+        with suppress(OSError):
+            self._kept.unlink(missing_ok=True)
 
     async def _follow(self, netlink: _Netlink, version: int) -> None:
         """Set the rules of one IP version anew: captured last and released first, so that nothing ever loops."""

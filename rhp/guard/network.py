@@ -63,7 +63,7 @@ class NetworkAdministration:
         self._undo = UndoLog()
         self._links = Links(self._undo)
         self._resolver = Resolver(self._undo, policy)
-        self._capture = Capture(self._undo)
+        self._capture = Capture(self._undo, Path(policy.state_dir))
         ours = (*policy.interfaces, *policy.bridges)
         self._firewall = Firewall(self._undo, policy.firewall, ours, Path(policy.state_dir))
         self._taps: dict[str, int] = {}
@@ -103,8 +103,7 @@ class NetworkAdministration:
     async def _recover(self) -> Answer:
         self._resolver.recover()
         self._firewall.recover()
-        if self.policy.assigned:
-            await self._capture.recover()
+        await self._capture.recover()
         return Done()
 
     async def _answer(self, question: NetworkQuestion) -> Answer:

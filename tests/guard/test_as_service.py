@@ -4,6 +4,7 @@ The manager's part of keeping descriptors is played, for systemd does it only wh
 by systemd's own systemd-socket-activate, and what the unit allows is taken from the unit.
 """
 
+import asyncio
 import contextlib
 import os
 import re
@@ -18,6 +19,9 @@ from pathlib import Path
 import pytest
 
 from rhp.guard import exits
+from rhp.guard.local import LocalGuard
+from rhp.guard.policy import GuardPolicy
+from rhp.guard.protocol import AddAddress, CaptureTraffic, ConfigureLink, Done, OpenTap, SetDns
 from rhp.lab.rhpnode import rhp_command
 
 TAP = "rhpt0"
@@ -146,6 +150,11 @@ def world(own_network, open_folder):
     assert "Traceback" not in made.said()
 
 
+def rules():
+    shown = subprocess.run(["ip", "rule"], capture_output=True, text=True, check=True).stdout
+    return [line for line in shown.splitlines() if line.startswith("52")]
+
+
 def addresses():
     shown = subprocess.run(
         ["ip", "-4", "-o", "address", "show", "dev", TAP], capture_output=True, text=True, check=True
@@ -188,6 +197,44 @@ def test_what_a_killed_node_left_on_the_interface_is_no_hindrance(world):
     world.start()
     assert socket.if_nametoindex(TAP) == index
     assert addresses() == ["10.77.0.1/24"]
+
+
+def test_what_a_killed_node_left_is_taken_back_by_one_that_could_not_have_done_it(world):
+    """Name servers and rules of peers: the configuration asks none for any now, so the guard may not write there."""
+    etc, kept = world.folder / "etc", world.folder / "state-guard"
+    subprocess.run(["cp", "-a", "/etc", str(etc)], check=True)
+    left = LocalGuard(
+        GuardPolicy(
+            interfaces=(TAP,),
+            assigned=True,
+            resolv_conf=str(etc / "resolv.conf"),
+            resolved="/nowhere",
+            state_dir=str(kept),
+        )
+    )
+    (etc / "resolv.conf").write_text("nameserver 192.0.2.53\n")
+
+    async def leave():
+        opened = await left.ask(OpenTap(TAP, 1))
+        questions = [
+            ConfigureLink(TAP),
+            AddAddress(TAP, "10.88.0.2/32"),
+            CaptureTraffic(TAP, "0.0.0.0/0", ("192.0.2.2",), "10.88.0.2", "169.254.7.8"),
+            SetDns(TAP, ("10.1.0.53",)),
+        ]
+        assert [await left.ask(one) for one in questions] == [Done()] * len(questions)
+        for fd in opened.fds:
+            os.close(fd)
+
+    asyncio.run(leave())
+    note = kept / "resolv.conf.before"
+    note.write_text(note.read_text().replace(str(etc), "/etc"))
+    assert "10.1.0.53" in (etc / "resolv.conf").read_text()
+    assert rules()
+    world.start(["unshare", "--mount", "sh", "-c", f'mount --bind {etc} /etc && exec "$@"', "sh"])
+    assert (etc / "resolv.conf").read_text() == "nameserver 192.0.2.53\n"
+    assert rules() == []
+    assert list(kept.iterdir()) == [kept / "firewall.before"]
 
 
 def test_another_number_of_lanes_has_as_many_queues(world):

@@ -153,6 +153,30 @@ def test_destinations_have_a_bound(guard, ask, monkeypatch):
     assert ask(guard, ALL) == Done()
 
 
+def test_a_successor_that_asks_for_no_addresses_cleans_up_too(make_guard, ask, tmp_path):
+    ask(make_guard(), ALL)
+    ip("link", "del", "rhpt0")
+    make_guard(assigned=False)
+    assert rules() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_node_leaves_alone_what_is_in_force(guard, ask, tmp_path):
+    ask(guard, ALL)
+    before = rules()
+    other = LocalGuard(GuardPolicy(interfaces=("rhpt2",), assigned=True, state_dir=str(tmp_path / "other")))
+    assert asyncio.run(other.recover()) == Done()
+    assert rules() == before
+
+
+@pytest.mark.parametrize("end", [ReleaseTraffic("rhpt0", "0.0.0.0/0"), ReleaseAll()])
+def test_what_is_taken_back_is_not_noted_any_more(guard, ask, tmp_path, end):
+    ask(guard, ALL)
+    assert (tmp_path / "capture.before").exists()
+    assert ask(guard, end) == Done()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_more_interface_leaves_alone_what_is_in_force(guard, ask, tmp_path):
     """As when a reload adds a hub, or when an interface that was taken away is made again."""
     assert ask(guard, ALL) == ask(guard, SetDns("rhpt0", ("10.1.0.53",))) == Done()
