@@ -67,9 +67,9 @@ def _table(loaded: Loaded) -> Iterator[Finding]:
     from rhp.guard.undo import UndoLog
 
     policy = loaded.policy
-    names = (*policy.interfaces, *policy.bridges)
+    firewall = Firewall(UndoLog(), policy.firewall, policy.interfaces[0], loaded.settings.state_dir)
     try:
-        Firewall(UndoLog(), policy.firewall, names, loaded.settings.state_dir).try_out()
+        firewall.try_out((*policy.interfaces, *policy.bridges))
     except FirewallError as error:
         said, _, advice = str(error).partition("; ")
         if os.geteuid():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
@@ -29,47 +29,50 @@ class FirewallError(Exception):
 
 
 class Firewall:
-    """The table and the sysctls for these interfaces and bridges; the file of what was done is in `folder`."""
+    """The table and the sysctls; the table is named after `interface`, the file of what was done is in `folder`."""
 
-    def __init__(self, undo: UndoLog, policy: FirewallPolicy, interfaces: Sequence[str], folder: Path) -> None:
+    def __init__(self, undo: UndoLog, policy: FirewallPolicy, interface: str, folder: Path) -> None:
         self._undo = undo
         self._policy = policy
-        self._interfaces = tuple(dict.fromkeys(interfaces))
+        # nft's names have fewer characters than those of interfaces.
+        self._table = f"inet rhp-{_STRANGE.sub('_', interface)}"
         self._kept = folder / KEPT
-        self._applied = False
-
-    @property
-    def table(self) -> str:
-        """The table's family and name; nft's names have fewer characters than those of interfaces."""
-        return f"inet rhp-{_STRANGE.sub('_', self._interfaces[0])}"
+        self._begun = False
+        self._applied: frozenset[str] = frozenset()
 
     def recover(self) -> None:
         """Take back what an earlier run left behind. Raises `FirewallError`."""
         if self._kept.exists():
             self._restore()
 
-    def apply(self) -> None:
-        """Do what the policy says; nothing the second time. Raises `FirewallError`."""
-        if not self._policy.wanted or self._applied:
+    def apply(self, interfaces: Iterable[str]) -> None:
+        """Do what the policy says for these interfaces and bridges; nothing where that is done. Raises
+        `FirewallError`, and what was in force before still is.
+        """
+        wanted = frozenset(interfaces)
+        if not self._policy.wanted or wanted == self._applied:
             return
         sysctls = _forwarding() if self._policy.forward else {}
-        self._note({"table": self.table if self._policy.tabled else None, "sysctls": sysctls})
-        self._applied = True
-        self._undo.add("the firewall", self._take_back)
+        if not self._begun:
+            # Not a second time: by then the sysctls are as we set them.
+            self._note({"table": self._table if self._policy.tabled else None, "sysctls": sysctls})
+            self._begun = True
+            self._undo.add("the firewall", self._take_back)
         for name, before in sysctls.items():
             # What is on stays so; a container often cannot write here at all.
             if before == "0":
                 _write(name, "1")
         if self._policy.tabled:
-            _run(self._batch())
+            _run(self._batch(sorted(wanted)))
+        self._applied = wanted
 
-    def try_out(self) -> None:
+    def try_out(self, interfaces: Iterable[str]) -> None:
         """Have the kernel say whether it would take the table, and change nothing. Raises `FirewallError`."""
         if self._policy.tabled:
-            _run(self._batch(), dry=True)
+            _run(self._batch(sorted(interfaces)), dry=True)
 
     async def _take_back(self) -> None:
-        self._applied = False
+        self._begun, self._applied = False, frozenset()
         self._restore()
 
     def _note(self, done: dict[str, object]) -> None:
@@ -98,15 +101,15 @@ class Firewall:
         with suppress(OSError):
             self._kept.unlink()
 
-    def _batch(self) -> str:
-        names = _set(f'"{name}"' for name in self._interfaces)
+    def _batch(self, interfaces: Iterable[str]) -> str:
+        names = _set(f'"{name}"' for name in interfaces)
         rules = [f"oifname != {names} {family} saddr {net} masquerade" for family, net in self._networks()]
         apart = [f"iifname {names} oifname {names} drop"] if self._policy.isolate else []
         return "\n".join(
             [
-                f"add table {self.table}",
-                f"delete table {self.table}",
-                f"table {self.table} {{",
+                f"add table {self._table}",
+                f"delete table {self._table}",
+                f"table {self._table} {{",
                 "chain postrouting { type nat hook postrouting priority srcnat; policy accept;",
                 *rules,
                 "}",

@@ -29,8 +29,6 @@ class _Message(Protocol):
 
     def get_attr(self, name: str) -> _Value | None: ...
 
-    def get(self, name: str) -> _Value | None: ...
-
 
 class _Netlink(Protocol):
     """The verbs of pyroute2's AsyncIPRoute that are used here."""
@@ -51,16 +49,13 @@ class Links:
 
     def __init__(self, undo: UndoLog) -> None:
         self._undo = undo
-        self._own: set[str] = set()
 
     def created(self, name: str) -> None:
         """Note that the interface was made by us: taking it back is deleting it, with all that hangs on it."""
-        self._own.add(name)
         self._undo.add(f"the interface {name}", partial(self._delete, name))
 
     def rests(self, name: str) -> None:
         """Note that the interface is ours and outlives us: taking it back is taking from it what we set."""
-        self._own.add(name)
         self._undo.add(f"the interface {name}", partial(self._rest, name))
 
     async def bare(self, name: str) -> None:
@@ -73,14 +68,13 @@ class Links:
             raise _sentence(f"{name} cannot be taken over", error) from None
 
     async def _rest(self, name: str) -> None:
-        self._own.discard(name)
         async with _netlink() as netlink:
             index = _present(name)
             await netlink.link("set", index=index, state="down")
             await netlink.flush_addr(index=index)
 
     async def configure(self, question: ConfigureLink) -> None:
-        """Set what is given of an interface; raises `LinkError`."""
+        """Set what is given of an interface of ours, and goes with it or rests with it; raises `LinkError`."""
         index = _index(question.name)
         async with _netlink() as netlink:
             await self._set_properties(netlink, index, question)
@@ -101,14 +95,8 @@ class Links:
             wanted["gso_max_segs"] = question.segments
         if question.bridge is not None:
             wanted["master"] = await _bridge(netlink, question.bridge)
-        before = (await _do(f"{question.name} cannot be read", netlink.link("get", index=index)))[0]
         for key, value in wanted.items():
             await _do(f"{question.name}: {key} {value} cannot be set", netlink.link("set", index=index, **{key: value}))
-            if question.name not in self._own:
-                old = before.get_attr(f"IFLA_{key.upper()}") or 0
-                self._undo.add(f"{key} of {question.name}", partial(self._set, question.name, {key: old}))
-        if question.up and before.get("state") != "up" and question.name not in self._own:
-            self._undo.add(f"state of {question.name}", partial(self._set, question.name, {"state": "down"}))
 
     async def add_address(self, question: AddAddress) -> None:
         """Give an interface one more address, usable at once; raises `LinkError`."""
@@ -158,13 +146,8 @@ class Links:
                 raise _sentence(f"the route to {question.destination} cannot be removed", error) from None
 
     async def _delete(self, name: str) -> None:
-        self._own.discard(name)
         async with _netlink() as netlink:
             await netlink.link("del", index=_present(name))
-
-    async def _set(self, name: str, values: dict[str, _Value]) -> None:
-        async with _netlink() as netlink:
-            await netlink.link("set", index=_present(name), **values)
 
     async def _remove_address(self, name: str, address: dict[str, _Value]) -> None:
         async with _netlink() as netlink:

@@ -64,8 +64,7 @@ class NetworkAdministration:
         self._links = Links(self._undo)
         self._resolver = Resolver(self._undo, policy)
         self._capture = Capture(self._undo, Path(policy.state_dir))
-        ours = (*policy.interfaces, *policy.bridges)
-        self._firewall = Firewall(self._undo, policy.firewall, ours, Path(policy.state_dir))
+        self._firewall = Firewall(self._undo, policy.firewall, policy.interfaces[0], Path(policy.state_dir))
         self._taps: dict[str, int] = {}
         self._queues: dict[str, int] = {}
         self._sockets = 0
@@ -113,13 +112,11 @@ class NetworkAdministration:
                 opened = await self._adopted(name, queues, offload) or open_tap(name, queues, offload=offload)
                 if self.policy.by_station:
                     _steer(opened.fds)
-                self._made(name, opened)
                 self._guarded(opened.fds)
+                self._made(name, opened)
                 return Descriptors(opened.fds, opened.offloads)
             case AddTapQueue(name):
-                self._require_ours(name)
-                if name not in self._taps:
-                    raise ValueError(f"the interface {name} was not made here")
+                self._require_made(name)
                 if self._queues[name] >= self.policy.lanes:
                     raise ValueError(f"the interface {name} has a queue for each lane already")
                 # A queue without the header that the others have would take it away from all of them.
@@ -131,7 +128,7 @@ class NetworkAdministration:
             case OpenUdp() | OpenRawEsp() | OpenIcmp():
                 return self._open(question)
             case ConfigureLink():
-                self._require_ours(question.name)
+                self._require_made(question.name)
                 if question.bridge is not None and question.bridge not in self.policy.bridges:
                     raise ValueError(f"joining the bridge {question.bridge} is not in the configuration")
                 self._require_room()
@@ -168,9 +165,9 @@ class NetworkAdministration:
         self._taps[name], self._queues[name] = opened.offloads, len(opened.fds)
 
     def _guarded(self, queues: tuple[int, ...]) -> None:
-        """No frame passes before the firewall stands; without it, there is no interface."""
+        """No frame passes before the firewall stands, for this interface too; without it, there is no interface."""
         try:
-            self._firewall.apply()
+            self._firewall.apply((*self.policy.interfaces, *self.policy.bridges))
         except FirewallError:
             close_all(queues)
             raise
@@ -205,6 +202,12 @@ class NetworkAdministration:
         if name not in self.policy.interfaces and name not in also:
             raise ValueError(f"the interface {name} is not in the configuration")
 
+    def _require_made(self, name: str) -> None:
+        """Of what was taken back nothing is ours any more: the manager's interface, for one, has no firewall then."""
+        self._require_ours(name)
+        if name not in self._taps:
+            raise ValueError(f"the interface {name} was not made here")
+
     def _require_room(self) -> None:
         if len(self._undo) >= MOST_CHANGES:
             raise ValueError("there are more routes and addresses of this node than any node has")
@@ -237,6 +240,7 @@ class NetworkAdministration:
 
     async def _release(self) -> Answer:
         self._shared_ports.clear()
+        self._taps.clear()
         problems = await self._undo.run()
         return Refused("; ".join(problems)) if problems else Done()
 

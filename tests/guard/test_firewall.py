@@ -14,6 +14,7 @@ from rhp.guard.policy import FirewallPolicy
 from rhp.guard.undo import UndoLog
 
 FORWARD = [Path("/proc/sys/net/ipv4/ip_forward"), Path("/proc/sys/net/ipv6/conf/all/forwarding")]
+BOTH = ("rhpt0", "rhpt1")
 ALL = FirewallPolicy(forward=True, masquerade=("10.88.0.0/24", "fd88::/64"), isolate=True)
 
 
@@ -32,14 +33,14 @@ def forwarding():
     return [sysctl.read_text().strip() for sysctl in FORWARD]
 
 
-def made(folder, policy=ALL, interfaces=("rhpt0", "rhpt1")):
+def made(folder, policy=ALL, interface="rhpt0"):
     undo = UndoLog()
-    return Firewall(undo, policy, interfaces, folder), undo
+    return Firewall(undo, policy, interface, folder), undo
 
 
 def test_all_of_it_stands_and_goes_again(tmp_path):
     firewall, undo = made(tmp_path)
-    firewall.apply()
+    firewall.apply(BOTH)
     assert forwarding() == ["1", "1"]
     rules = re.sub(r"\s+", " ", ruleset())
     assert "table inet rhp-rhpt0" in rules
@@ -53,28 +54,56 @@ def test_all_of_it_stands_and_goes_again(tmp_path):
 
 
 def test_the_next_start_takes_back_what_a_killed_guard_left_whatever_its_configuration_is(tmp_path):
-    made(tmp_path)[0].apply()
-    following, undo = made(tmp_path, FirewallPolicy(), ("other0",))
+    made(tmp_path)[0].apply(BOTH)
+    following, undo = made(tmp_path, FirewallPolicy(), "other0")
     following.recover()
-    following.apply()
+    following.apply(BOTH)
     assert forwarding() == ["0", "0"]
     assert ruleset() == ""
     assert len(undo) == 0
 
 
-def test_a_second_interface_changes_nothing(tmp_path):
+def test_it_is_done_once_for_the_same_interfaces(tmp_path, monkeypatch):
     firewall, undo = made(tmp_path)
-    firewall.apply()
-    firewall.apply()
+    firewall.apply(BOTH)
+    monkeypatch.setattr(nftables, "run", None)
+    firewall.apply(BOTH)
     assert forwarding() == ["1", "1"]
-    assert "table inet rhp-rhpt0" in ruleset()
     assert len(undo) == 1
+
+
+def test_one_more_interface_is_in_the_table_too(tmp_path):
+    firewall, undo = made(tmp_path)
+    firewall.apply(BOTH[:1])
+    assert 'iifname "rhpt0" oifname "rhpt0" drop' in ruleset()
+    firewall.apply(BOTH)
+    assert 'iifname { "rhpt0", "rhpt1" } oifname { "rhpt0", "rhpt1" } drop' in re.sub(r"\s+", " ", ruleset())
+    assert asyncio.run(undo.run()) == []
+    assert ruleset() == ""
+    assert forwarding() == ["0", "0"]
+
+
+def test_what_could_not_be_done_is_done_by_the_next_try(tmp_path, monkeypatch):
+    firewall, undo = made(tmp_path)
+
+    def refuse(commands):
+        raise nftables.NftError("no")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(nftables, "run", refuse)
+        with pytest.raises(FirewallError, match="no"):
+            firewall.apply(BOTH)
+    firewall.apply(BOTH)
+    assert "table inet rhp-rhpt0" in ruleset()
+    # What the sysctls were before the first try is what they are again.
+    assert asyncio.run(undo.run()) == []
+    assert forwarding() == ["0", "0"]
 
 
 def test_what_was_on_before_stays_on(tmp_path):
     FORWARD[0].write_text("1")
     firewall, undo = made(tmp_path, FirewallPolicy(forward=True))
-    firewall.apply()
+    firewall.apply(BOTH)
     assert ruleset() == ""
     assert asyncio.run(undo.run()) == []
     assert forwarding() == ["1", "0"]
@@ -101,14 +130,14 @@ def test_rules_of_others_are_not_touched(tmp_path):
     nftables.run("table inet theirs {\nchain forward {\ntype filter hook forward priority 0; policy drop;\n}\n}")
     before = ruleset()
     firewall, undo = made(tmp_path)
-    firewall.apply()
+    firewall.apply(BOTH)
     assert asyncio.run(undo.run()) == []
     assert ruleset() == before
 
 
 def test_a_strange_name_of_an_interface_is_only_a_name(tmp_path):
-    firewall, undo = made(tmp_path, interfaces=("a;b{c}",))
-    firewall.apply()
+    firewall, undo = made(tmp_path, interface="a;b{c}")
+    firewall.apply(("a;b{c}",))
     assert "table inet rhp-a_b_c_" in ruleset()
     assert 'iifname "a;b{c}"' in ruleset()
     assert asyncio.run(undo.run()) == []
@@ -118,7 +147,7 @@ def test_a_damaged_file_does_not_hold_up_a_start(tmp_path):
     (tmp_path / KEPT).write_text("[")
     firewall, _ = made(tmp_path)
     firewall.recover()
-    firewall.apply()
+    firewall.apply(BOTH)
     assert json.loads((tmp_path / KEPT).read_text())["table"] == "inet rhp-rhpt0"
 
 
@@ -126,7 +155,7 @@ def test_a_refusal_of_the_kernel_is_one_sentence_and_leaves_nothing(open_folder,
     def attempt():
         firewall, _ = made(open_folder / "kept", FirewallPolicy(isolate=True))
         try:
-            firewall.apply()
+            firewall.apply(BOTH)
         except FirewallError as error:
             return str(error)
         return "done"

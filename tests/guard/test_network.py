@@ -2,16 +2,18 @@
 
 import fcntl
 import os
+import re
 import select
 import socket
 import struct
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from rhp.guard import network, taps
 from rhp.guard.local import LocalGuard
-from rhp.guard.policy import GuardPolicy
+from rhp.guard.policy import FirewallPolicy, GuardPolicy
 from rhp.guard.protocol import (
     AddRoute,
     AddTapQueue,
@@ -32,6 +34,11 @@ pytestmark = pytest.mark.netns
 
 def ip(*arguments):
     return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def ruleset():
+    shown = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+    return re.sub(r"\s+", " ", shown)
 
 
 @pytest.fixture
@@ -149,23 +156,34 @@ def test_a_link_may_stay_down(guard, ask, tap):
     assert "state DOWN" in ip("link", "show", "rhpt0")
 
 
-def test_an_interface_that_was_there_gets_its_old_self_back(guard, ask):
+def test_an_interface_that_was_there_is_left_alone(guard, ask):
     ip("link", "add", "dummy0", "type", "veth", "peer", "name", "dummy1")
-    ip("link", "set", "dummy0", "address", "02:00:00:00:00:99", "mtu", "1234")
-    ip("address", "add", "10.80.0.1/24", "dev", "dummy0")
-    before = [line for line in ip("address", "show", "dummy0").splitlines() if "valid_lft" not in line]
-    addresses = ("10.80.0.1/24", "10.81.0.1/24")
-    assert ask(guard, ConfigureLink("dummy0", 1400, True, bytes.fromhex("020000000002"), addresses)) == Done()
-    changed = ip("address", "show", "dummy0")
-    assert "mtu 1400" in changed
-    assert "02:00:00:00:00:02" in changed
-    assert "10.81.0.1/24" in changed
+    before = ip("address", "show", "dummy0")
+    answer = ask(guard, ConfigureLink("dummy0", 1400, addresses=("10.81.0.1/24",)))
+    assert answer == Refused("the interface dummy0 was not made here")
+    assert ip("address", "show", "dummy0") == before
+
+
+def test_what_was_taken_back_is_not_set_up_again(guard, ask, tap):
+    """Where a service manager keeps the interface it is still there, without the firewall that it had."""
     assert ask(guard, ReleaseAll()) == Done()
-    after = [line for line in ip("address", "show", "dummy0").splitlines() if "valid_lft" not in line]
-    assert "10.80.0.1/24" in "".join(after)
-    assert after[0].replace("noqueue", "noop") == before[0]
-    assert after[1] == before[1]
-    assert "10.81" not in "".join(after)
+    ip("link", "add", "rhpt0", "type", "veth", "peer", "name", "other0")
+    assert ask(guard, ConfigureLink("rhpt0")) == Refused("the interface rhpt0 was not made here")
+    assert ask(guard, AddTapQueue("rhpt0")) == Refused("the interface rhpt0 was not made here")
+    assert "state DOWN" in ip("link", "show", "rhpt0")
+
+
+def test_an_interface_that_a_reload_brings_is_kept_apart_too(own_network, ask, tmp_path):
+    policy = GuardPolicy(interfaces=("rhpt0",), firewall=FirewallPolicy(isolate=True), state_dir=str(tmp_path))
+    guard = LocalGuard(policy)
+    assert isinstance(ask(guard, OpenTap("rhpt0", 1)), Descriptors)
+    assert 'iifname "rhpt0" oifname "rhpt0" drop' in ruleset()
+    guard._network.policy = replace(policy, interfaces=("rhpt0", "rhpt1"), bridges=("br0",))
+    assert isinstance(ask(guard, OpenTap("rhpt1", 1)), Descriptors)
+    names = '{ "br0", "rhpt0", "rhpt1" }'
+    assert f"iifname {names} oifname {names} drop" in ruleset()
+    assert ask(guard, ReleaseAll()) == Done()
+    assert ruleset() == ""
 
 
 def test_routes_come_and_go(guard, ask, tap):
@@ -234,7 +252,7 @@ def test_after_release_one_may_begin_again(guard, ask, tap):
             ConfigureLink("rhpt0", bridge="br0"),
             "there is no bridge br0: make it first, with ip link add br0 type bridge",
         ),
-        (ConfigureLink("dummy0", 1400), "there is no interface dummy0"),
+        (ConfigureLink("dummy0", 1400), "the interface dummy0 was not made here"),
         (ConfigureLink("rhpt0", mtu=20), "rhpt0: mtu 20 cannot be set: Invalid argument"),
         (ConfigureLink("rhpt0", addresses=("10.0.0.300/24",)), "10.0.0.300"),
         (AddRoute("10.79.0.0/24", "lo"), "the interface lo is not in the configuration"),
