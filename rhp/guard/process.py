@@ -201,6 +201,7 @@ class Guardian:
         self._loop.add_signal_handler(signal.SIGHUP, self._service.tell, Reload("SIGHUP"))
         self._service.start()
         status = await self._child.wait()
+        meant = self._supervision.ending
         if self._deadline is not None:
             self._deadline.cancel()
         self._supervision.stopping()
@@ -211,7 +212,7 @@ class Guardian:
         answer = await self._guard.ask(ReleaseAll())
         if isinstance(answer, Refused):
             self._log.write("shutdown incomplete", reason="release", detail=answer.reason)
-        return self._judge(status)
+        return self._judge(status, meant)
 
     def _told(self, question: ServiceQuestion) -> Answer:
         if isinstance(question, RunHook):
@@ -235,14 +236,23 @@ class Guardian:
         if self._deadline is None:
             self._deadline = self._loop.call_later(PATIENCE, self._child.kill)
 
-    def _judge(self, status: int) -> int:
-        if status == exits.DONE:
+    def _judge(self, status: int, meant: bool) -> int:
+        """What the node ended with, where that can be: it must not decide that the service stays down."""
+        if status == exits.DONE and meant:
             return exits.DONE
-        if status == exits.NOT_STARTED:
+        if status == exits.NOT_STARTED and not self._supervision.served:
             return exits.NOT_STARTED  # It said why.
-        why = f"it was ended by {signal.Signals(-status).name}" if status < 0 else f"it ended with status {status}"
+        why = f"it was ended by {_signal(-status)}" if status < 0 else f"it ended with status {status}"
         self._log.write("node died", pid=self._child.pid, detail=f"{why}; everything it had has been taken back")
         return exits.NODE_DIED
+
+
+def _signal(number: int) -> str:
+    """Its name; most real-time signals have none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
 
 
 def _follow(brief: Brief) -> None:

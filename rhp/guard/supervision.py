@@ -21,28 +21,38 @@ _SHARE = 3
 
 
 class Supervision:
-    """Tells `manager` what the node tells; `beat` sends the node a heartbeat. It goes on until `close`."""
+    """Tells `manager` what the node tells; `beat` sends the node a heartbeat. It goes on until `close`.
+
+    `served` says whether the node was ever running.
+    """
 
     def __init__(self, manager: Manager, beat: Callable[[Heartbeat], None]) -> None:
         self._manager = manager
         self._beat = beat
         self._loop = asyncio.get_running_loop()
+        self.served = False
         self._state = STATES[0]
         self._tunnels = 0
         self._number = 0
         self._answered = True
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def ending(self) -> bool:
+        """Whether the end has begun, because the node said so or because it was told to."""
+        return self._state == STATES[-1]
+
     def told(self, question: TellState | TellAlive) -> Done | Refused:
         """Take what the node tells of itself; what it cannot mean is refused."""
         if isinstance(question, TellAlive):
             return self._alive(question)
-        if question.state == self._state == STATES[-1]:
+        if self.ending and question.state == self._state:
             return Done()  # We said so before it did.
         if STATES.index(question.state) <= STATES.index(self._state):
             return Refused(f"the node is {self._state}, and cannot be {question.state} now")
         self._state = question.state
         if question.state == "running":
+            self.served = True
             self._manager.ready(self._line())
             self._next()
         else:
@@ -51,7 +61,7 @@ class Supervision:
 
     def stopping(self) -> None:
         """The end has begun, whoever wanted it."""
-        if self._state != STATES[-1]:
+        if not self.ending:
             self._state = STATES[-1]
             self._manager.stopping("saying farewell")
 
