@@ -86,7 +86,7 @@ def test_one_more_interface_is_in_the_table_too(tmp_path):
 def test_what_could_not_be_done_is_done_by_the_next_try(tmp_path, monkeypatch):
     firewall, undo = made(tmp_path)
 
-    def refuse(commands):
+    def refuse(commands, dry=False):
         raise nftables.NftError("no")
 
     with monkeypatch.context() as patched:
@@ -119,11 +119,11 @@ def test_what_is_on_already_need_not_be_written(tmp_path, monkeypatch):
         sysctl.write_text("1")
     monkeypatch.setattr("rhp.guard.firewall._write", write)
     firewall, undo = made(tmp_path, FirewallPolicy(forward=True))
-    firewall.apply()
+    firewall.apply(BOTH)
     assert asyncio.run(undo.run()) == []
     FORWARD[1].write_text("0")
     with pytest.raises(FirewallError, match="read-only"):
-        made(tmp_path, FirewallPolicy(forward=True))[0].apply()
+        made(tmp_path, FirewallPolicy(forward=True))[0].apply(BOTH)
 
 
 def test_rules_of_others_are_not_touched(tmp_path):

@@ -100,7 +100,7 @@ def test_the_policy_of_the_network_follows(kept, ask):
     heard = []
     guard.adopted = heard.append
     ask(guard, AdoptConfiguration(read.generation))
-    assert "no interface rhpx9" in ask(guard, question).reason
+    assert "the interface rhpx9 was not made here" in ask(guard, question).reason
     assert heard == [reader.next.guard]
 
 
