@@ -2,7 +2,8 @@
 
 SOCK_SEQPACKET keeps the bounds of messages. SO_PASSCRED has the kernel write on each message which process sent it; one
 from anybody else, to whom the descriptor may have come, is not read. Descriptors travel beside the octets (SCM_RIGHTS,
-unix(7)); whoever does not expect any closes them at once.
+unix(7)). They go from the guard to the node alone: to close one that somebody else has prepared may take as long as he
+likes (SO_LINGER, socket(7)), so the guard has the kernel refuse them, and never closes one in its loop.
 """
 
 from __future__ import annotations
@@ -10,13 +11,21 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from rhp.guard.messages import LARGEST
 
 MOST_DESCRIPTORS = 128
-"""In one message; the kernel takes 253."""
+"""In one message of ours."""
+
+_KERNELS_MOST = 253
+"""In one message of anybody (SCM_MAX_FD). Room for fewer would have the kernel close the rest while we read."""
+
+_SO_PASSRIGHTS = 83
+"""Since Linux 6.16: without it, whoever sends descriptors to this end gets an error."""
 
 _CREDENTIALS = struct.Struct("=3i")
 _INT = struct.Struct("=i")
@@ -24,7 +33,7 @@ _INT = struct.Struct("=i")
 _CUT = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
 _NO_SIGNAL = int(socket.MSG_NOSIGNAL)
-_ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(MOST_DESCRIPTORS * _INT.size)
+_ROOM = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(_KERNELS_MOST * _INT.size)
 
 
 class ChannelError(Exception):
@@ -33,6 +42,13 @@ class ChannelError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class Smuggled(ChannelError):
+    """Descriptors came to an end that takes none."""
+
+    def __init__(self) -> None:
+        super().__init__("unasked-descriptors")
 
 
 class Received(NamedTuple):
@@ -53,11 +69,15 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 class Channel:
-    """One end. `peer` is the process that may speak at the other end; `closed` says that it is there no more."""
+    """One end. `peer` is the process that may speak at the other end; `bare`, that it may send no descriptors."""
 
-    def __init__(self, end: socket.socket, peer: int) -> None:
+    def __init__(self, end: socket.socket, peer: int, *, bare: bool = False) -> None:
         self._end = end
         self._peer = peer
+        self._bare = bare
+        if bare:
+            with suppress(OSError):  # An older kernel.
+                end.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
         self._buffer = bytearray(LARGEST + 1)
 
     def fileno(self) -> int:
@@ -79,7 +99,8 @@ class Channel:
     def receive(self) -> Received | None:
         """The next message, or None at the end of the line.
 
-        BlockingIOError where there is none yet, `ChannelError` for one that is too long or somebody else's.
+        BlockingIOError where there is none yet, `ChannelError` for one that is too long or somebody else's, and
+        `Smuggled` for descriptors that nobody takes here.
         """
         try:
             length, told, flags, _ = self._end.recvmsg_into([self._buffer], _ROOM, _CLOSE_ON_EXEC)
@@ -88,6 +109,9 @@ class Channel:
         if not length and not told:
             return None
         fds, sender = _read(told)
+        if fds and self._bare:
+            close_aside(fds)
+            raise Smuggled
         try:
             if flags & _CUT or length > LARGEST:
                 raise ChannelError("too-long")
@@ -100,13 +124,24 @@ class Channel:
 
     def close(self) -> None:
         """Hang up. Safe twice."""
-        self._end.close()
+        if not self._bare or self._end.fileno() < 0:
+            self._end.close()
+            return
+        with suppress(OSError):
+            self._end.shutdown(socket.SHUT_RDWR)
+        # What was not read yet goes with it, and may hold descriptors.
+        close_aside((self._end.detach(),))
 
 
 def close_all(fds: Iterable[int]) -> None:
     """Close descriptors that nobody wants."""
     for fd in fds:
         os.close(fd)
+
+
+def close_aside(fds: Iterable[int]) -> None:
+    """The same where closing may take long: in a thread that holds up nobody, the end of the process included."""
+    threading.Thread(target=close_all, args=(tuple(fds),), daemon=True, name="rhp-close").start()
 
 
 def _read(told: list[tuple[int, int, bytes]]) -> tuple[tuple[int, ...], tuple[int, int] | None]:

@@ -31,7 +31,7 @@ class Child:
             raise
         finally:
             theirs.close()
-        self.channel = Channel(ours, self._process.pid)
+        self.channel = Channel(ours, self._process.pid, bare=True)
 
     @property
     def pid(self) -> int:

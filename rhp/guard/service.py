@@ -3,7 +3,7 @@
 The node at the other end may be somebody else's by now. So nothing that it sends is believed, and each of its ways to
 be a nuisance has a bound: messages are short, as many questions as `MOST_UNDER_WAY` are taken up at once, what no sound
 node asks is refused and costs a token, and without tokens nothing is read until there is one again. What cannot be read
-at all no sound node can send: after `MOST_MALFORMED` of it the node is given up.
+at all no sound node can send: after `MOST_MALFORMED` of it the node is given up, and after the first descriptor.
 
 Secrets are answered at once. What changes the machine waits for its turn, one after the other, meanwhile the secrets go
 on: a slow name service must not hold up a handshake. Reading the configuration again takes longest, and goes on beside
@@ -17,7 +17,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from typing import Protocol
 
-from rhp.guard.channel import Channel, ChannelError, close_all
+from rhp.guard.channel import Channel, ChannelError, Smuggled, close_all
 from rhp.guard.checks import Checks, Forbidden, Unfit
 from rhp.guard.kinds import Note
 from rhp.guard.local import LocalGuard
@@ -127,6 +127,9 @@ class Service:
             received = self._channel.receive()
         except BlockingIOError:
             return
+        except Smuggled as error:
+            self._end(error.reason)
+            return
         except ChannelError as error:
             self._malformed(error.reason)
             return
@@ -134,9 +137,6 @@ class Service:
             received = None
         if received is None:
             self._end("gone")
-        elif received.fds:
-            close_all(received.fds)
-            self._malformed("unasked-descriptors")
         else:
             self._take(received.octets)
 

@@ -24,7 +24,7 @@ class Child:
 
     def __init__(self):
         ours, self.end = pair()
-        self.channel = Channel(ours, self.pid)
+        self.channel = Channel(ours, self.pid, bare=True)
         self.ends = asyncio.get_running_loop().create_future()
 
     async def wait(self):

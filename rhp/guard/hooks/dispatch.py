@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
 
-from rhp.guard.channel import Channel, ChannelError, close_all, pair
+from rhp.guard.channel import Channel, ChannelError, pair
 from rhp.guard.hooks.wire import Ended, Run, build, build_hooks, parse_ended
 from rhp.guard.memory import sealed
 from rhp.guard.policy import HookPolicy
@@ -43,7 +43,7 @@ class HookRunner:
             raise
         finally:
             theirs.close()
-        self.channel = Channel(ours, self._process.pid)
+        self.channel = Channel(ours, self._process.pid, bare=True)
         file = sealed("rhp-hooks", build_hooks(hooks))
         try:
             self.channel.send(b"hooks", (file,))
@@ -127,7 +127,6 @@ class Hooks:
         if received is None:
             self._gone()
             return
-        close_all(received.fds)
         try:
             ended = parse_ended(received.octets)
         except DecodeError:
