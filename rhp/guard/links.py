@@ -107,7 +107,8 @@ class Links:
 
     async def remove_address(self, question: RemoveAddress) -> None:
         """Take back an address of ours; raises `LinkError` for one that `add_address` did not make."""
-        if not self._undo.forget(_address_name(question.interface, question.address)):
+        key = _address_key(question.interface, question.address)
+        if key not in self._undo:
             raise LinkError(f"{question.interface}: address {question.address} was not given by this node")
         try:
             await self._remove_address(question.interface, _address(question.address))
@@ -115,6 +116,7 @@ class Links:
             if error_number(error) not in (errno.EADDRNOTAVAIL, errno.ENODEV):
                 what = f"{question.interface}: address {question.address} cannot be removed"
                 raise _sentence(what, error) from None
+        self._undo.forget(key)
 
     async def _add_address(self, netlink: _Netlink, index: int, name: str, text: str, **more: _Value) -> None:
         address = _address(text)
@@ -124,7 +126,8 @@ class Links:
             if error_number(error) == errno.EEXIST:
                 return  # It is there already, and so not ours to take back.
             raise _sentence(f"{name}: address {text} cannot be added", error) from None
-        self._undo.add(_address_name(name, text), partial(self._remove_address, name, address))
+        step = partial(self._remove_address, name, address)
+        self._undo.add(f"address {text} of {name}", step, _address_key(name, text))
 
     async def add_route(self, question: AddRoute) -> None:
         """Add a route; raises `LinkError`, also when there is one to the same destination that is not ours."""
@@ -133,17 +136,20 @@ class Links:
             routes.add(question, index)
         except OSError as error:
             raise _sentence(f"the route to {question.destination} cannot be added", error) from None
-        self._undo.add(_route_name(question), partial(self._delete_route, question))
+        step = partial(self._delete_route, question)
+        self._undo.add(f"the route to {question.destination}", step, _route_key(question))
 
     async def remove_route(self, question: RemoveRoute) -> None:
         """Take back a route of ours; raises `LinkError` for one that `add_route` did not make."""
-        if not self._undo.forget(_route_name(question)):
+        key = _route_key(question)
+        if key not in self._undo:
             raise LinkError(f"the route to {question.destination} was not made by this node")
         try:
             await self._delete_route(question)
         except Exception as error:
             if error_number(error) not in (errno.ESRCH, errno.ENODEV):
                 raise _sentence(f"the route to {question.destination} cannot be removed", error) from None
+        self._undo.forget(key)
 
     async def _delete(self, name: str) -> None:
         async with _netlink() as netlink:
@@ -203,12 +209,12 @@ def _address(text: str) -> dict[str, _Value]:
     return {"address": str(interface.ip), "prefixlen": interface.network.prefixlen}
 
 
-def _address_name(name: str, text: str) -> str:
-    return f"address {text} of {name}"
+def _address_key(name: str, text: str) -> tuple[str, ...]:
+    return "address", name, text
 
 
-def _route_name(question: AddRoute | RemoveRoute) -> str:
-    return f"route {question.destination} {question.interface} {question.source} {question.gateway}"
+def _route_key(question: AddRoute | RemoveRoute) -> tuple[str | None, ...]:
+    return "route", question.destination, question.interface, question.source, question.gateway
 
 
 async def _do(what: str, request: Awaitable[list[_Message]]) -> list[_Message]:

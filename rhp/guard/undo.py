@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from itertools import count
 
@@ -16,31 +16,39 @@ _GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL,
 @dataclass(frozen=True, slots=True)
 class _Entry:
     what: str
+    key: Hashable
     step: Step
 
 
 class UndoLog:
-    """Steps to run in reverse order; each names what it takes back. A gateway has one for every tunnel's route."""
+    """Steps to run in reverse order; each names what it takes back. A gateway has one for every tunnel's route.
+
+    An entry is found again by its key, which is that name where none is given.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[int, _Entry] = {}
-        self._named: dict[str, list[int]] = {}
+        self._keyed: dict[Hashable, list[int]] = {}
         self._numbers = count(1)
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, what: str, step: Step) -> None:
+    def add(self, what: str, step: Step, key: Hashable = None) -> None:
         """Remember how to take `what` back."""
         number = next(self._numbers)
-        self._entries[number] = _Entry(what, step)
-        self._named.setdefault(what, []).append(number)
+        entry = _Entry(what, what if key is None else key, step)
+        self._entries[number] = entry
+        self._keyed.setdefault(entry.key, []).append(number)
 
-    def forget(self, what: str) -> bool:
-        """Drop the newest entry of this name, because it was taken back by other means; whether there was one."""
-        if what not in self._named:
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._keyed
+
+    def forget(self, key: Hashable) -> bool:
+        """Drop the newest entry of this key, because it was taken back by other means; whether there was one."""
+        if key not in self._keyed:
             return False
-        del self._entries[self._newest(what)]
+        del self._entries[self._newest(key)]
         return True
 
     async def run(self) -> list[str]:
@@ -51,7 +59,7 @@ class UndoLog:
         problems = []
         while self._entries:
             entry = self._entries.popitem()[1]
-            self._newest(entry.what)
+            self._newest(entry.key)
             try:
                 await entry.step()
             except Exception as error:
@@ -60,12 +68,12 @@ class UndoLog:
                     problems.append(f"{entry.what} could not be taken back: {error}")
         return problems
 
-    def _newest(self, what: str) -> int:
-        """The number of the newest entry of this name, which is forgotten here."""
-        numbers = self._named[what]
+    def _newest(self, key: Hashable) -> int:
+        """The number of the newest entry of this key, which is forgotten here."""
+        numbers = self._keyed[key]
         newest = numbers.pop()
         if not numbers:
-            del self._named[what]
+            del self._keyed[key]
         return newest
 
 

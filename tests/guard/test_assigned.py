@@ -1,5 +1,6 @@
 """Addresses that a peer assigned: given to our own interface, taken back, and refused where nobody asked for them."""
 
+import errno
 import subprocess
 
 import pytest
@@ -64,6 +65,20 @@ def test_release_takes_them_back(guard, ask):
     ask(guard, AddAddress("rhpt0", "10.88.0.2/32"))
     assert ask(guard, ReleaseAll()) == Done()
     assert "rhpt0" not in ip("link")
+
+
+def test_an_address_that_could_not_be_removed_is_so_at_the_end(guard, ask, monkeypatch):
+    assert ask(guard, AddAddress("rhpt0", "10.88.0.2/32")) == Done()
+    links = guard._network._links
+
+    async def refuse(name, address):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(links, "_remove_address", refuse)
+        assert isinstance(ask(guard, RemoveAddress("rhpt0", "10.88.0.2/32")), Refused)
+    assert ask(guard, RemoveAddress("rhpt0", "10.88.0.2/32")) == Done()
+    assert "10.88.0.2" not in ip("address", "show", "rhpt0")
 
 
 def test_an_address_that_vanished_is_taken_back_without_a_word(guard, ask):

@@ -1,5 +1,6 @@
 """Network administration in a namespace of its own: what changes, what is refused, and that all of it is taken back."""
 
+import errno
 import fcntl
 import os
 import re
@@ -11,7 +12,7 @@ from dataclasses import replace
 
 import pytest
 
-from rhp.guard import network, taps
+from rhp.guard import network, routes, taps
 from rhp.guard.local import LocalGuard
 from rhp.guard.policy import FirewallPolicy, GuardPolicy
 from rhp.guard.protocol import (
@@ -226,6 +227,32 @@ def test_a_route_that_somebody_else_removed_is_no_trouble(guard, ask, tap):
     ip("route", "del", "10.80.0.0/24")
     assert ask(guard, RemoveRoute("10.79.0.0/24", "rhpt0")) == Done()
     assert ask(guard, ReleaseAll()) == Done()
+
+
+@pytest.mark.parametrize(
+    "removal",
+    [
+        RemoveRoute("10.79.0.0/24", "br0", None, "10.78.0.2"),
+        RemoveRoute("10.79.0.0/24", "br0", "None", "10.78.0.2"),
+        RemoveRoute("10.79.0.0/24", "br0", None, "10.78.0.2 "),
+    ],
+)
+def test_no_removal_makes_a_route_outlive_the_guard(guard, ask, removal, monkeypatch):
+    """Whatever the node calls it, and whatever the kernel says to its removal: the bridge is there after us."""
+    ip("link", "add", "br0", "type", "bridge")
+    ip("address", "add", "10.78.0.1/24", "dev", "br0")
+    ip("link", "set", "br0", "up")
+    assert ask(guard, AddRoute("10.79.0.0/24", "br0", None, "10.78.0.2")) == Done()
+
+    def refuse(question, index):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(routes, "delete", refuse)
+        assert isinstance(ask(guard, removal), Refused)
+    assert "10.79.0.0/24 via 10.78.0.2" in ip("route")
+    assert ask(guard, ReleaseAll()) == Done()
+    assert "10.79" not in ip("route")
 
 
 def test_release_after_the_interface_vanished(guard, ask, tap):

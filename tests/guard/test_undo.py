@@ -66,6 +66,18 @@ def test_forgetting_drops_the_newest_of_that_name():
     assert len(log) == 0
 
 
+def test_an_entry_is_found_by_its_key_if_it_has_one():
+    log, done = UndoLog(), []
+    log.add("route None", step(done, 1), ("route", None))
+    log.add("route None", step(done, 2), ("route", "None"))
+    assert ("route", None) in log
+    assert "route None" not in log and not log.forget("route None")
+    assert log.forget(("route", "None"))
+    assert asyncio.run(log.run()) == []
+    assert done == [1]
+    assert ("route", None) not in log
+
+
 def test_error_numbers():
     assert error_number(OSError(errno.EPERM, "no")) == errno.EPERM
     assert error_number(ValueError("x")) is None
