@@ -64,7 +64,9 @@ class World:
 
         ours, theirs = pair()
         self.guard = LocalGuard(first.guard.policy, read, first)
-        self.service = Service(Channel(ours, os.getpid(), bare=True), self.guard, first.guard.policy, Lines(), lambda why: None)
+        self.service = Service(
+            Channel(ours, os.getpid(), bare=True), self.guard, first.guard.policy, Lines(), lambda why: None
+        )
         self.service.start()
         self.node = RemoteGuard(Channel(theirs, os.getpid()))
 
