@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from rhp.guard.channel import Channel, pair
@@ -17,6 +18,10 @@ from rhp.guard.reading import PYTHON
 
 MODULE = "rhp.node.process"
 
+_KNOWN = re.compile(
+    r"LANG(UAGE)?|LC_\w+|TZ(DIR)?|PATH|JOURNAL_STREAM|PYTHON\w+|RHP_\w+|OPENSSL_\w+|LD_\w+|(A|T|UB|L)SAN_OPTIONS"
+)
+
 
 class Child:
     """Starts the node at once: it loads its code while the configuration is read, and waits for `begin`."""
@@ -25,7 +30,9 @@ class Child:
         ours, theirs = pair()
         try:
             command = [*PYTHON, MODULE, str(theirs.fileno())]
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),))
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, pass_fds=(theirs.fileno(),), env=environment(os.environ)
+            )
         except BaseException:
             ours.close()
             raise
@@ -70,3 +77,11 @@ class Child:
             self.kill()
             self._process.wait()
         self.channel.close()
+
+
+def environment(ours: Mapping[str, str]) -> dict[str, str]:
+    """What the node is told of ours: what Python and its libraries go by, and what is meant for rhp (`RHP_...`).
+
+    Root's environment is nothing for who reads the network: people have passwords in it.
+    """
+    return {name: value for name, value in ours.items() if _KNOWN.fullmatch(name)}

@@ -35,6 +35,7 @@ def attempts(lab, monkeypatch):
     key.chmod(0o600)
     other.write_text("a file that everyone may read")
     told = {"key": key, "configuration": folder / "rhp.toml", "folder": folder / "state", "other": other}
+    monkeypatch.setenv("BACKUP_PASSWORD", KEY)
     monkeypatch.setenv("RHP_INSIDE", json.dumps({name: str(path) for name, path in told.items()}))
     monkeypatch.setenv("PYTHONPATH", str(folder / "code"), prepend=":")
     here, _ = cable(lab)
@@ -56,6 +57,16 @@ def test_the_node_can_do_nothing_that_it_need_not(attempts):
 def test_it_can_do_what_it_has_to(attempts):
     _, found = attempts
     assert set(found["must work"].values()) == {"done"}
+
+
+def test_it_has_nothing_of_the_environment_that_is_not_for_it(attempts):
+    node, _ = attempts
+    guard, inner = (Path(f"/proc/{pid}/environ").read_bytes() for pid in (node.process.pid, node.pid))
+    assert KEY.encode() in guard
+    assert KEY.encode() not in inner
+    names = {one.partition(b"=")[0] for one in inner.split(b"\0")}
+    assert {b"RHP_INSIDE", b"PYTHONPATH"} <= names
+    assert names.isdisjoint({b"BACKUP_PASSWORD", b"HOME"})
 
 
 def test_the_kernel_says_so_of_both_processes(attempts):
