@@ -16,6 +16,7 @@ from typing import Protocol, cast
 
 from rhp.guard import addresses, routes
 from rhp.guard.protocol import AddAddress, AddRoute, ConfigureLink, RemoveAddress, RemoveRoute
+from rhp.guard.tapowner import persists
 from rhp.guard.undo import UndoLog, error_number
 
 _Value = int | str
@@ -68,8 +69,12 @@ class Links:
             raise _sentence(f"{name} cannot be taken over", error) from None
 
     async def _rest(self, name: str) -> None:
+        index = _present(name)
+        if persists(index):
+            # Not by us, and then it would be in the way of the next start.
+            await self._delete(name)
+            return
         async with _netlink() as netlink:
-            index = _present(name)
             await netlink.link("set", index=index, state="down")
             await netlink.flush_addr(index=index)
 

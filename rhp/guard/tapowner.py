@@ -36,7 +36,7 @@ def keep_to_ourselves(name: str, queue: int, queues: int) -> None:
     """
     fcntl.ioctl(queue, _TUNSETPERSIST, 0)
     fcntl.ioctl(queue, _TUNSETOWNER, os.geteuid())
-    told = _told(name)
+    told = _told(socket.if_nametoindex(name))
     if not told:
         return  # Kernels before 4.17 do not tell.
     owner = told.get(_IFLA_TUN_OWNER)
@@ -45,9 +45,14 @@ def keep_to_ourselves(name: str, queue: int, queues: int) -> None:
         raise OSError(JOINED, f"another program has joined the interface {name}: end it, and start again")
 
 
-def _told(name: str) -> dict[int, bytes]:
-    """What the kernel says of a TAP by that name."""
-    body = _LINK.pack(socket.AF_UNSPEC, 0, socket.if_nametoindex(name), 0, 0)
+def persists(index: int) -> bool:
+    """Whether the TAP of that index is there for good, also without a descriptor; OSError where there is none."""
+    return any(_told(index).get(_IFLA_TUN_PERSIST, b""))
+
+
+def _told(index: int) -> dict[int, bytes]:
+    """What the kernel says of a TAP."""
+    body = _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0)
     link = dict(netlink.attributes(netlink.ask(_RTM_GETLINK, body)[1][_LINK.size :]))
     info = dict(netlink.attributes(link.get(_IFLA_LINKINFO, b"")))
     return dict(netlink.attributes(info.get(_IFLA_INFO_DATA, b"")))

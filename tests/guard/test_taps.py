@@ -14,6 +14,9 @@ from guard_apart import apart
 
 from rhp.guard import taps
 from rhp.guard.kept import KeptTaps
+from rhp.guard.local import LocalGuard
+from rhp.guard.policy import GuardPolicy
+from rhp.guard.protocol import Done, OpenTap, ReleaseAll
 from rhp.guard.sandbox import capabilities, process
 from rhp.guard.sandbox.capabilities import Capability
 
@@ -202,6 +205,23 @@ def test_a_kept_tap_is_taken_over_for_ourselves_alone(own_network, as_nobody, jo
         os.close(fd)
     with pytest.raises(OSError, match="no interface"):
         socket.if_nametoindex("rhpt0")
+
+
+@pytest.mark.netns
+@pytest.mark.parametrize("end", ["rests", "stays", "vanishes"])
+def test_a_tap_that_is_made_to_stay_goes_at_the_end(own_network, ask, end):
+    """With a service manager the guard leaves it to that one's descriptors; but not if it would be there without."""
+    manager = SimpleNamespace(names=list, take=lambda name: (), forget=lambda name: None, keep=lambda name, fds: None)
+    manager.there = True
+    guard = LocalGuard(GuardPolicy(interfaces=("rhpt0",)), kept=KeptTaps(manager, ["rhpt0"]))
+    (fd,) = ask(guard, OpenTap("rhpt0", 1)).fds
+    if end == "stays":
+        fcntl.ioctl(fd, _TUNSETPERSIST, 1)
+    if end == "vanishes":
+        ip("link", "del", "rhpt0")
+    assert ask(guard, ReleaseAll()) == Done()
+    there = "rhpt0" in [name for _, name in socket.if_nameindex()]
+    assert there == (end == "rests")
 
 
 @pytest.mark.parametrize("name", ["", "a" * 16, "a/b", "a b", "ä"])
