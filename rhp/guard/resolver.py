@@ -122,9 +122,12 @@ async def _run(*command: str, text: str = "") -> None:
     try:
         _, said = await asyncio.wait_for(process.communicate(text.encode()), _PATIENCE)
     except TimeoutError:
-        process.kill()
-        await process.wait()
         raise ResolverError(f"{command[0]} did not end within {_PATIENCE:.0f} s") from None
+    finally:
+        # Nor may it go on, after a cancellation, beside what takes it back.
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
         words = said.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"status {process.returncode}"]
         hint = f"; copy {_POLKIT_RULES} to /etc/polkit-1/rules.d" if _DENIED.search(words[0]) else ""

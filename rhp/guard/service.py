@@ -33,6 +33,8 @@ FORBIDDEN_AT_ONCE = 20
 FORBIDDEN_PER_SECOND = 1.0
 READINGS_AT_ONCE = 30
 SECONDS_FOR_A_READING = 2.0
+PATIENCE = 5.0
+"""Seconds for a change that is under way when the node is gone; the service manager waits for all of the end."""
 
 
 class Log(Protocol):
@@ -71,7 +73,7 @@ class Service:
         self._log = log
         self._ended = ended
         self._loop = asyncio.get_running_loop()
-        self._network: asyncio.Queue[tuple[int, Question]] = asyncio.Queue()
+        self._network: asyncio.Queue[tuple[int, Question] | None] = asyncio.Queue()
         self._worker: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
         self._readings = Pace(READINGS_AT_ONCE, SECONDS_FOR_A_READING, self._loop.time)
@@ -95,8 +97,13 @@ class Service:
             self._send(build_note(note), ())
 
     async def close(self) -> None:
-        """Answer no more, and wait until what is being done to the machine is done. Safe twice."""
+        """Answer no more, and wait until what is being done to the machine is done. Safe twice.
+
+        What is cut off half-way might not be known to whoever takes everything back, so it may end, within `PATIENCE`.
+        """
         self._hang_up()
+        if self._worker is not None:
+            await asyncio.wait([self._worker], timeout=PATIENCE)
         under_way = [task for task in (self._worker, self._reading) if task is not None]
         for task in under_way:
             task.cancel()
@@ -111,6 +118,8 @@ class Service:
         self._loop.remove_writer(self._channel.fileno())
         if self._pause is not None:
             self._pause.cancel()
+        # Which ends the worker, where it waits for one.
+        self._network.put_nowait(None)
         self._channel.close()
         for _, fds in self._outbox:
             close_all(fds)
@@ -190,8 +199,8 @@ class Service:
             return Refused(f"the guard failed ({type(error).__name__})")
 
     async def _work(self) -> None:
-        while True:
-            number, question = await self._network.get()
+        while (item := await self._network.get()) is not None and self._open:
+            number, question = item
             answer = await self._carry_out(question)
             self._under_way -= 1
             if self._guard.policy is not self._policy:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import stat
 from pathlib import Path
 
@@ -273,6 +274,26 @@ def test_a_program_that_hangs_is_ended(machine, monkeypatch):
     monkeypatch.setattr("rhp.guard.resolver._PATIENCE", 0.2)
     with pytest.raises(ResolverError, match="did not end"):
         put(resolver(machine))
+
+
+def test_a_program_that_is_under_way_when_all_ends_is_ended_too(machine):
+    """Else it would set what has just been taken back."""
+    (machine / "bin" / "resolvconf").write_text(f"#!/bin/sh\necho $$ > {machine}/pid\nexec /bin/sleep 60\n")
+    (machine / "bin" / "resolvconf").chmod(0o755)
+
+    async def scene():
+        setting = asyncio.ensure_future(resolver(machine).set(SetDns("rhp0", SERVERS)))
+        async with asyncio.timeout(20):
+            while not (machine / "pid").exists() or not (machine / "pid").read_text():
+                await asyncio.sleep(0.01)
+        setting.cancel()
+        await asyncio.gather(setting, return_exceptions=True)
+        assert setting.cancelled()
+        # It was waited for: nothing of it is left.
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((machine / "pid").read_text()), 0)
+
+    asyncio.run(scene())
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from rhp.guard.protocol import (
     CaptureTraffic,
     CheckPsk,
     ConfigureLink,
+    Done,
     FingerprintSecrets,
     MixPpk,
     OpenRawEsp,
@@ -431,6 +432,53 @@ def test_too_much_at_once_is_refused(policy):
         slow.set()
         for _ in range(service.MOST_UNDER_WAY):
             assert "address family" in (await made.hear())[0].reason
+
+    scene(policy)
+
+
+def test_what_is_under_way_when_the_node_dies_is_done_and_nothing_else_is_begun(policy):
+    """Half of a change, or one that is noted by nobody, could not be taken back."""
+
+    @story
+    async def scene(made):
+        begun, ended, go = [], [], asyncio.Event()
+
+        async def answer(question):
+            begun.append(question)
+            await go.wait()
+            ended.append(question)
+            return Done()
+
+        made.service._guard._network.answer = answer
+        for family in (4, 6):
+            await made.send(build_question(7, OpenRawEsp(family)))
+        await made.until(lambda: made.service.counters["questions"] == 2 and begun)
+        made.end.close()
+        closing = asyncio.ensure_future(made.service.close())
+        await made.until(lambda: not made.service._open)
+        assert not closing.done()
+        go.set()
+        await asyncio.wait_for(closing, 20)
+        assert begun == ended == [OpenRawEsp(4)]
+
+    scene(policy)
+
+
+def test_what_never_ends_is_cut_off(policy, monkeypatch):
+    monkeypatch.setattr(service, "PATIENCE", 0.05)
+
+    @story
+    async def scene(made):
+        begun = []
+
+        async def answer(question):
+            begun.append(question)
+            await asyncio.Event().wait()
+
+        made.service._guard._network.answer = answer
+        await made.send(build_question(7, OpenRawEsp(4)))
+        await made.until(lambda: begun)
+        await asyncio.wait_for(made.service.close(), 20)
 
     scene(policy)
 
