@@ -29,8 +29,7 @@ class KeptTaps:
         wanted = set(map(_label, interfaces))
         for label in manager.names():
             if label.startswith(_PREFIX) and label not in wanted:
-                close_all(manager.take(label))
-                manager.forget(label)
+                self.forget(label.removeprefix(_PREFIX))
 
     @property
     def there(self) -> bool:
@@ -66,6 +65,11 @@ class KeptTaps:
             close_all(ours)
             raise
         return OpenedTap(tuple(ours), offloads)
+
+    def forget(self, name: str) -> None:
+        """Have none of them kept any more: the interface goes with the last one that is open elsewhere."""
+        close_all(self._manager.take(_label(name)))
+        self._manager.forget(_label(name))
 
     def keep(self, name: str, queues: tuple[int, ...]) -> None:
         """Have exactly these kept; with a queue that nobody reads, the kernel would give it frames nevertheless."""

@@ -77,6 +77,11 @@ class NetworkAdministration:
 
     @policy.setter
     def policy(self, policy: GuardPolicy) -> None:
+        for name in set(self._policy.interfaces) - set(policy.interfaces):
+            self._taps.pop(name, None)
+            if self._kept is not None:
+                # It goes when the node lets go of it, which has the last tunnels in it end before.
+                self._kept.forget(name)
         self._policy = policy
         self._ever |= set(policy.interfaces)
 
@@ -112,7 +117,7 @@ class NetworkAdministration:
                 opened = await self._adopted(name, queues, offload) or open_tap(name, queues, offload=offload)
                 if self.policy.by_station:
                     _steer(opened.fds)
-                self._guarded(opened.fds)
+                self._guarded(name, opened.fds)
                 self._made(name, opened)
                 return Descriptors(opened.fds, opened.offloads)
             case AddTapQueue(name):
@@ -164,12 +169,14 @@ class NetworkAdministration:
             self._links.rests(name)
         self._taps[name], self._queues[name] = opened.offloads, len(opened.fds)
 
-    def _guarded(self, queues: tuple[int, ...]) -> None:
+    def _guarded(self, name: str, queues: tuple[int, ...]) -> None:
         """No frame passes before the firewall stands, for this interface too; without it, there is no interface."""
         try:
             self._firewall.apply((*self.policy.interfaces, *self.policy.bridges))
         except FirewallError:
             close_all(queues)
+            if self._kept is not None:
+                self._kept.forget(name)
             raise
 
     async def _assigned(self, question: AssignedQuestion) -> None:

@@ -264,6 +264,23 @@ def test_an_interface_that_is_not_in_the_configuration_any_more_goes(world):
     assert TAP not in [name for _, name in socket.if_nameindex()]
 
 
+def test_a_hub_that_a_reload_takes_away_and_another_brings_again(world):
+    def reload(more, there):
+        world.write(more)
+        world.process.send_signal(signal.SIGHUP)
+        # What the manager has not heard yet holds the interface too.
+        wait_until(lambda: world.manager.hear() and ("tap-rhpt1" in world.manager.kept) == there, f"kept: {there}")
+        wait_until(lambda: ("rhpt1" in [name for _, name in socket.if_nameindex()]) == there, f"there: {there}")
+
+    hub = '[hubs.guests]\ninterface.name = "rhpt1"'
+    world.start()
+    for _ in range(2):
+        reload(hub, there=True)
+        reload("", there=False)
+    assert list(filter(None, world.manager.kept)) == [f"tap-{TAP}"]
+    assert "exists already" not in world.said()
+
+
 def test_an_interface_that_somebody_took_away_is_made_anew(world):
     world.start()
     world.end()
