@@ -4,11 +4,14 @@ import asyncio
 import os
 import re
 import select
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from rhp.guard.channel import Channel, pair
 from rhp.guard.hooks.dispatch import MOST_WAITING, HookRunner, Hooks
+from rhp.guard.hooks.wire import Ended, build, parse_run
 from rhp.guard.policy import HookPolicy
 from rhp.guard.protocol import Done, Refused, RunHook
 from rhp.lab.process import runs, wait_until
@@ -120,6 +123,37 @@ def test_nothing_of_ours_is_handed_on(script):
     assert "NoNewPrivs:=1" in said
     ignored = re.search(r"SigIgn:=([0-9a-f]{16})", said)
     assert ignored and int(ignored[1], 16) & ~LIBRARYS_OWN == 0
+
+
+def test_a_runner_that_cannot_listen_for_a_moment_is_not_gone():
+    """The line to it is full: a node that has been taken over can have that happen, and later hooks run as ever."""
+
+    async def story():
+        hooks, log = (HookPolicy((UP,), ("/bin/one",)), HookPolicy(("tunnel-down",), ("/bin/two",))), Lines()
+        ours, runner = pair()
+        ours.setblocking(False)
+        with runner:
+            made = Hooks(hooks, Channel(ours, os.getpid(), bare=True), log)
+            made.run(RunHook(UP))
+            made.run(RunHook(UP))
+            with suppress(BlockingIOError):
+                while True:
+                    ours.send(b"full" * 1000)
+            # One event waits for the first hook by now, and the second hook cannot be begun.
+            assert made.run(RunHook("tunnel-down")) == Done()
+            runner.send(build(Ended(0, 0)))
+            assert [event for event, _ in await log.wait(3)] == ["hook dropped", "hook done", "hook dropped"]
+            assert [fields["command"] for _, fields in log.lines] == ["/bin/two", "/bin/one", "/bin/one"]
+            runner.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    runner.recv(1 << 16)
+            assert made.run(RunHook(UP)) == made.run(RunHook("tunnel-down")) == Done()
+            assert {parse_run(runner.recv(1 << 16)).hook for _ in range(2)} == {0, 1}
+            assert made.counters == {"begun": 3, "dropped": 2, "done": 1}
+            await made.finish(0)
+
+    asyncio.run(story())
 
 
 def test_only_a_privileged_hook_is_root(script):

@@ -105,17 +105,27 @@ class Hooks:
         elif len(waiting) < MOST_WAITING:
             waiting.append(run)
         else:
-            self.counters["dropped"] += 1
-            self._log.write("hook dropped", command=self._name(run.hook), detail="too many events wait for it already")
+            self._drop(run, "too many events wait for it already")
 
-    def _begin(self, run: Run) -> None:
+    def _begin(self, run: Run) -> bool:
+        """Whether it is begun, or nothing ever is any more."""
+        try:
+            self._channel.send(build(run))
+        except BlockingIOError:
+            # The runner is at many others; that is no reason to do without it.
+            self._drop(run, "too many hooks are to be run at once")
+            return False
+        except OSError:
+            self._gone()
+            return True
         self._busy.add(run.hook)
         self._idle.clear()
         self.counters["begun"] += 1
-        try:
-            self._channel.send(build(run))
-        except OSError:
-            self._gone()
+        return True
+
+    def _drop(self, run: Run, why: str) -> None:
+        self.counters["dropped"] += 1
+        self._log.write("hook dropped", command=self._name(run.hook), detail=why)
 
     def _readable(self) -> None:
         try:
@@ -138,8 +148,9 @@ class Hooks:
     def _ended(self, ended: Ended) -> None:
         self._busy.discard(ended.hook)
         self._tell(ended)
-        if self._waiting[ended.hook]:
-            self._begin(self._waiting[ended.hook].popleft())
+        waiting = self._waiting[ended.hook]
+        while waiting and not self._begin(waiting.popleft()):
+            pass
         if not self._busy:
             self._idle.set()
 
