@@ -52,6 +52,9 @@ def run(config_file: Path) -> int | Mistaken:
 
     Raises `StartError`.
     """
+    # Before it serves there is nothing to reload. What it starts begins by ignoring it too; the runner of hooks mends
+    # that for these.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     preflight.check_privilege()
     manager = Manager()
     child = Child()

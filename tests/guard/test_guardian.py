@@ -3,6 +3,9 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 from types import SimpleNamespace
 
 import pytest
@@ -98,3 +101,22 @@ def test_a_node_that_was_taken_over_cannot_have_the_service_stay_down(states, st
     assert code == exits.NODE_DIED
     assert event == "node died"
     assert fields["detail"] == f"{detail}; everything it had has been taken back"
+
+
+def test_to_be_told_to_reload_before_it_serves_does_not_end_it():
+    """A guard that a service manager, or a terminal that closes, speaks to while it still reads its configuration."""
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        from rhp.guard import process
+        from rhp.guard.brief import Mistaken
+        def read(file):
+            os.kill(os.getpid(), signal.SIGHUP)
+            return Mistaken("as it was read", 1, "rhp.toml", ())
+        process.read_configuration = read
+        print(process.run(Path("rhp.toml")).text)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "as it was read\n"), done.stderr
