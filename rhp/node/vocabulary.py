@@ -135,7 +135,7 @@ EVENTS: dict[str, Word] = {
     "hook done": Word(_INFO, "A program of [[hooks]] ended well; detail has what it printed."),
     "hook failed": Word(_WARNING, "A program of [[hooks]] could not be run, ended with a status or ran too long."),
     "hook dropped": Word(
-        _WARNING, "A program of [[hooks]] was not run for an event, for too many wait for it.", by_stranger=True
+        _WARNING, "A program of [[hooks]] was not run for an event, for too many wait already.", by_stranger=True
     ),
     "hooks gone": Word(_ERROR, "The process that runs the programs of [[hooks]] has ended; none runs any more."),
     "lines suppressed": Word(
