@@ -54,6 +54,8 @@ class Firewall:
             return
         sysctls = _forwarding() if self._policy.forward else {}
         if not self._begun:
+            # What nobody could have made must not be noted: no later start could take it back either.
+            self.try_out(wanted)
             # Not a second time: by then the sysctls are as we set them.
             self._note({"table": self._table if self._policy.tabled else None, "sysctls": sysctls})
             self._begun = True
@@ -91,9 +93,9 @@ class Firewall:
         except (OSError, ValueError):
             done = {}
         table, before = (done.get("table"), done.get("sysctls")) if isinstance(done, dict) else (None, None)
-        for name in _SYSCTLS:
-            # What was on already somebody else may need.
-            if isinstance(before, dict) and before.get(name) == "0":
+        for name, now in _forwarding().items():
+            # What was on already somebody else may need; and what could not be switched on is off, and read-only.
+            if isinstance(before, dict) and before.get(name) == "0" and now != "0":
                 _write(name, "0")
         if isinstance(table, str):
             # Adding what is there already changes nothing, so this never fails for its absence.

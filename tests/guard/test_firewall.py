@@ -126,6 +126,56 @@ def test_what_is_on_already_need_not_be_written(tmp_path, monkeypatch):
         made(tmp_path, FirewallPolicy(forward=True))[0].apply(BOTH)
 
 
+def test_what_cannot_be_switched_on_holds_up_no_later_start(tmp_path, monkeypatch):
+    """/proc/sys is read only, and of the two only IPv4's was switched on from outside."""
+
+    def write(name, value):
+        raise FirewallError("read-only")
+
+    FORWARD[0].write_text("1")
+    monkeypatch.setattr("rhp.guard.firewall._write", write)
+    failed, undo = made(tmp_path)
+    with pytest.raises(FirewallError, match="read-only"):
+        failed.apply(BOTH)
+    # As after a kill, and as at the end.
+    made(tmp_path, FirewallPolicy(), "other0")[0].recover()
+    assert not (tmp_path / KEPT).exists()
+    with pytest.raises(FirewallError, match="read-only"):
+        failed.apply(BOTH)
+    assert asyncio.run(undo.run()) == []
+    assert forwarding() == ["1", "0"]
+
+
+def test_what_was_switched_on_and_cannot_be_switched_off_is_not_forgotten(tmp_path, monkeypatch):
+    def write(name, value):
+        raise FirewallError("read-only")
+
+    made(tmp_path)[0].apply(BOTH)
+    with monkeypatch.context() as patched:
+        patched.setattr("rhp.guard.firewall._write", write)
+        with pytest.raises(FirewallError, match="read-only"):
+            made(tmp_path)[0].recover()
+    made(tmp_path)[0].recover()
+    assert forwarding() == ["0", "0"]
+    assert ruleset() == ""
+
+
+def test_a_table_that_nobody_can_make_holds_up_no_later_start(tmp_path, monkeypatch):
+    """There is no libnftables, or the kernel has no tables."""
+
+    def refuse(commands, dry=False):
+        raise nftables.NftError("no")
+
+    monkeypatch.setattr(nftables, "run", refuse)
+    failed, undo = made(tmp_path)
+    with pytest.raises(FirewallError, match="no"):
+        failed.apply(BOTH)
+    made(tmp_path, FirewallPolicy(), "other0")[0].recover()
+    assert forwarding() == ["0", "0"]
+    assert not (tmp_path / KEPT).exists()
+    assert asyncio.run(undo.run()) == []
+
+
 def test_rules_of_others_are_not_touched(tmp_path):
     nftables.run("table inet theirs {\nchain forward {\ntype filter hook forward priority 0; policy drop;\n}\n}")
     before = ruleset()
