@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from rhp.config.invitation import Invitation
+from rhp.config.values import address_text
 
 IpNetwork = IPv4Network | IPv6Network
 
@@ -37,7 +38,7 @@ class Plan:
 def pool_network(text: str) -> IpNetwork:
     """Read the network that clients get addresses of; ValueError with a sentence when it is none or too small."""
     try:
-        found = ip_network(text.strip())
+        found = ip_network(address_text(text))
     except ValueError:
         raise ValueError(f"{json.dumps(text)} is not a network; write for example 10.88.0.0/24") from None
     if found.num_addresses < 4:
@@ -52,7 +53,7 @@ def networks_behind(text: str, pool: IpNetwork) -> tuple[IpNetwork, ...]:
         return ()
     for word in text.replace(",", " ").split():
         try:
-            found.append(ip_network(word))
+            found.append(ip_network(address_text(word)))
         except ValueError:
             raise ValueError(f"{json.dumps(word)} is not a network; write for example 192.168.1.0/24") from None
         if found[-1].version != pool.version:

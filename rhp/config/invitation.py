@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field, fields
 from ipaddress import ip_network
 from textwrap import wrap
 
-from rhp.config.values import remote_address
+from rhp.config.values import address_text, remote_address
 
 BEGIN, END = "-----BEGIN RHP INVITATION-----", "-----END RHP INVITATION-----"
 LARGEST = 64 * 1024
@@ -111,7 +111,7 @@ def _judged(found: dict[str, object]) -> Invitation:
     client_name(texts["client"])
     host_to_call(texts["address"])
     try:
-        behind = tuple(str(ip_network(str(one))) for one in networks)
+        behind = tuple(str(ip_network(address_text(one))) for one in networks)
     except ValueError:
         raise ValueError("the invitation names a network that is none; ask for another one") from None
     if bool(texts["psk"]) == bool(texts["ca"] and texts["certificate"] and texts["key"]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import NamedTuple
 
-from rhp.config.values import network, text
+from rhp.config.values import address_text, network, text
 from rhp.realm.pool import Span
 from rhp.wire.cfg import read_domain
 from rhp.wire.errors import DecodeError
@@ -29,7 +29,7 @@ def address_range(value: object) -> AddressRange:
     Of a network, the first address and IPv4's broadcast address are left out, which no station can have (RFC 4291
     section 2.6.1 for IPv6); of a range nothing is.
     """
-    written = text(value).strip()
+    written = address_text(value)
     if "-" in written:
         span = _range(written)
         _lendable(written, span)
@@ -68,7 +68,7 @@ def _lendable(written: str, span: Span) -> None:
 
 def address(value: object) -> IpAddress:
     """Read one IP address."""
-    written = text(value).strip()
+    written = address_text(value)
     try:
         found = ip_address(written)
     except ValueError:

@@ -6,7 +6,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from rhp.config.suggest import nearest, one_of
-from rhp.config.values import network, text
+from rhp.config.values import address_text, network
 from rhp.wire.iana import TsType
 from rhp.wire.ts import TrafficSelector
 
@@ -16,7 +16,7 @@ _FORM = re.compile(r"(?P<range>[^\[\]]+)(?:\[(?P<limits>[^\[\]]*)\])?")
 
 def selector(value: object) -> TrafficSelector:
     """Read one selector; ValueError says in one sentence what is wrong with it."""
-    written = text(value).strip()
+    written = address_text(value)
     match = _FORM.fullmatch(written)
     if not match:
         raise ValueError(

@@ -77,9 +77,17 @@ def octets(value: object) -> int:
     )
 
 
+def address_text(value: object) -> str:
+    """Return the text of an address, a network or a range; of a scope ("%eth0") no value here can make anything."""
+    written = text(value).strip()
+    if "%" in written:
+        raise ValueError(f'"{written}" has a scope; write it without the "%" and the interface behind it')
+    return written
+
+
 def network(value: object) -> IpNetwork:
     """Read an IP address or network, "192.0.2.7" or "192.0.2.0/24"; return it as a network."""
-    written = text(value).strip()
+    written = address_text(value)
     try:
         return ip_network(written)
     except ValueError:
@@ -107,7 +115,7 @@ def remote_address(value: object) -> IpNetwork | str:
 
 def interface_address(value: object) -> IpInterface:
     """Read an address with its prefix length, "10.77.0.1/24"."""
-    written = text(value).strip()
+    written = address_text(value)
     if "/" not in written:
         raise ValueError(f'"{written}" has no prefix length; write for example "{written}/24"')
     try:

@@ -194,9 +194,12 @@ class Service:
         try:
             return await self._guard.ask(question)
         except Exception as error:
-            # A mistake of ours with one question must not take the tunnels along.
-            self.counters["failed"] += 1
-            return Refused(f"the guard failed ({type(error).__name__})")
+            return self._failed(error)
+
+    def _failed(self, error: Exception) -> Refused:
+        """A mistake of ours with one question must not take the tunnels along."""
+        self.counters["failed"] += 1
+        return Refused(f"the guard failed ({type(error).__name__})")
 
     async def _work(self) -> None:
         while (item := await self._network.get()) is not None and self._open:
@@ -204,9 +207,17 @@ class Service:
             answer = await self._carry_out(question)
             self._under_way -= 1
             if self._guard.policy is not self._policy:
-                self._policy = self._guard.policy
-                self._checks = Checks(self._policy)
+                answer = self._adopted(answer)
             self._answer(number, question, answer)
+
+    def _adopted(self, answer: Answer) -> Answer:
+        """Go by the policy that is in force now; where there is no telling what it allows, by the one before."""
+        self._policy = self._guard.policy
+        try:
+            self._checks = Checks(self._policy)
+        except Exception as error:
+            return self._failed(error)
+        return answer
 
     def _answer(self, number: int, question: Question, answer: Answer) -> None:
         self.counters["refused" if isinstance(answer, Refused) else "answered"] += 1

@@ -162,6 +162,8 @@ def test_nothing_is_written_over_without_force(rhp, made, auth):
         (("--name", "192.0.2.1"), '--name: "192.0.2.1" is not the name of a host; write for example vpn.example.org'),
         (("--pool", "10.0.0.1/24"), '--pool: "10.0.0.1/24" is not a network; write for example 10.88.0.0/24'),
         (("--pool", "10.0.0.0/31"), "--pool: 10.0.0.0/31 has no room for clients"),
+        (("--pool", "fd88::%eth0/64"), '--pool: "fd88::%eth0/64" is not a network'),
+        (("--networks", "fd77::%eth0/64"), '--networks: "fd77::%eth0/64" is not a network'),
         (("--networks", "office"), '--networks: "office" is not a network'),
         (
             ("--networks", "fd00::/8"),

@@ -54,6 +54,7 @@ ADDED = [
     ('\n[interface]\naddresses = ["10.0.0.255/24"]', "interface.addresses[0]", 8, ["broadcast"]),
     ('\n[interface]\naddresses = ["224.0.0.1/4"]', "interface.addresses[0]", 8, ["cannot be the address"]),
     ('\n[interface]\naddresses = ["0.0.0.0/0"]', "interface.addresses[0]", 8, ["cannot be the address"]),
+    ('\n[interface]\naddresses = ["fe80::1%eth0/64"]', "interface.addresses[0]", 8, ["has a scope", "without the"]),
     ('\n[interface]\naddresses = ["::1/128"]', "interface.addresses[0]", 8, ["cannot be the address"]),
     ("\n[hub]\nstatic = [7]", "hub.static[0]", 8, ["write {mac = .., connection = ..}"]),
     ('proposals = "qqqqqq"', "connections.office.proposals", 6, ["not an algorithm", "aes128gcm16"]),
@@ -169,6 +170,8 @@ SELECTORS = [
     ("10.0.0.9-10.0.0.1", "backwards"),
     ("10.0.0.1-fd00::1", "mixes"),
     ("10.0.0.1-x", "range"),
+    ("fe80::%eth0/64", "scope"),
+    ("fe80::1%eth0-fe80::9%eth0", "scope"),
     ("10.0.0.0/8[tpc/80]", "write tcp"),
     ("10.0.0.0/8[tcp/80-70]", "not a port"),
     ("10.0.0.0/8[tcp/99999]", "not a port"),
@@ -178,6 +181,7 @@ SELECTORS = [
 
 REPLACED = [
     ('["192.0.2.7"]', '["192.0.2.300"]', "connections.office.remote_addrs[0]", 2, ["not an IP address"]),
+    ('["192.0.2.7"]', '["fe80::1%eth0"]', "connections.office.remote_addrs[0]", 2, ["has a scope", "without the"]),
     ('["192.0.2.7"]', '["192.0.2.0/24"]', "connections.office.remote_addrs", 2, ["cannot be called", 'start = "wait"']),
     ('["192.0.2.7"]', '["a b"]', "connections.office.remote_addrs[0]", 2, ["neither an IP address nor a host name"]),
     ('["192.0.2.7"]', "7", "connections.office.remote_addrs", 2, ["must be a list", "brackets"]),

@@ -51,6 +51,7 @@ def test_secrets_are_not_shown():
         (packed(fields(networks="10.0.0.0/8")), "names no network"),
         (packed(fields(networks=[])), "names no network"),
         (packed(fields(networks=["10.0.0.0/8"] * 65)), "names no network"),
+        (packed(fields(networks=["fe80::%eth0/64"])), "names a network that is none"),
         (packed(fields(networks=[{}])), "names a network that is none"),
         (packed(fields(gateway='vpn"]\n[node]')), "not the name of a host"),
         (packed(fields(client="../../etc/passwd")), "not a client's name"),

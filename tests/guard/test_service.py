@@ -10,6 +10,7 @@ import random
 import socket
 import struct
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import pytest
 from guard_octets import covered, init
@@ -460,6 +461,31 @@ def test_what_is_under_way_when_the_node_dies_is_done_and_nothing_else_is_begun(
         go.set()
         await asyncio.wait_for(closing, 20)
         assert begun == ended == [OpenRawEsp(4)]
+
+    scene(policy)
+
+
+def test_a_policy_that_no_question_can_be_held_against_leaves_the_one_before(policy):
+    """A mistake of ours in what was adopted; without an answer the node would wait for good, for each change."""
+
+    @story
+    async def scene(made):
+        network = made.service._guard._network
+
+        before, after = (ConfigureLink("rhpt0", addresses=(one,)) for one in ("10.77.0.1/24", "10.66.0.1/24"))
+        following = "fe80::1%eth0/64"
+
+        async def answer(question):
+            network.policy = replace(policy, addresses=(following,))
+            return Done()
+
+        network.answer = answer
+        assert await made.ask(before) == Refused("the guard failed (ValueError)")
+        assert isinstance(await made.ask(after), Refused)
+        assert made.service.counters["forbidden"] == 1
+        following = "10.66.0.1/24"
+        assert await made.ask(before) == await made.ask(after) == Done()
+        assert made.service.counters["failed"] == 1
 
     scene(policy)
 
