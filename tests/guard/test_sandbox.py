@@ -118,6 +118,8 @@ def test_which_ioctls_and_prctls_do_not_pass(x86):
         (255, 1, REFUSED),  # ICMP_FILTER
         (socket.IPPROTO_ICMPV6, 1, REFUSED),
         (279, 1, REFUSED),  # SOL_ALG
+        (270, 11, ALLOWED),  # SOL_NETLINK, NETLINK_EXT_ACK
+        (269, 1, REFUSED),
         (socket.IPPROTO_IP, 8, ALLOWED),  # IP_PKTINFO
         (socket.IPPROTO_IP, 36, ALLOWED),
         (socket.IPPROTO_IPV6, 3, ALLOWED),

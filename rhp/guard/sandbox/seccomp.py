@@ -38,7 +38,11 @@ _IOCTLS = (
 )
 """All that may be asked of a descriptor. A TAP's could else be made to outlive us, or to be another user's."""
 
-_LEVELS = (socket.SOL_SOCKET, socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.IPPROTO_TCP, socket.IPPROTO_UDP)
+_SOL_NETLINK = 270
+_LEVELS = (
+    *(socket.SOL_SOCKET, socket.IPPROTO_IP, socket.IPPROTO_IPV6, socket.IPPROTO_TCP, socket.IPPROTO_UDP),
+    _SOL_NETLINK,  # Libraries ask for answers with reasons (NETLINK_EXT_ACK), and some fail where they may not.
+)
 _FORGING = ((socket.IPPROTO_IP, (3, 15)), (socket.IPPROTO_IPV6, (36, 78)))
 """IP_HDRINCL, IP_FREEBIND, IPV6_HDRINCL, IPV6_FREEBIND: with these, packets leave with anybody's source address."""
 
