@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import site
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -19,7 +20,8 @@ from rhp.guard.reading import PYTHON
 MODULE = "rhp.node.process"
 
 _KNOWN = re.compile(
-    r"LANG(UAGE)?|LC_\w+|TZ(DIR)?|PATH|JOURNAL_STREAM|PYTHON\w+|RHP_\w+|OPENSSL_\w+|LD_\w+|(A|T|UB|L)SAN_OPTIONS"
+    r"LANG(UAGE)?|LC_\w+|TZ(DIR)?|PATH|JOURNAL_STREAM|PYTHON\w+|RHP_\w+|OPENSSL_\w+|LD_\w+|(A|T|UB|L)SAN_OPTIONS|"
+    r"SSL_CERT_(FILE|DIR)|(https?|all|no)_proxy|(HTTPS?|ALL|NO)_PROXY"
 )
 
 
@@ -82,6 +84,8 @@ class Child:
 def environment(ours: Mapping[str, str]) -> dict[str, str]:
     """What the node is told of ours: what Python and its libraries go by, and what is meant for rhp (`RHP_...`).
 
-    Root's environment is nothing for who reads the network: people have passwords in it.
+    Root's environment is nothing for who reads the network: people have passwords in it. Where `pip install --user`
+    put things goes by HOME, which the node has no other use for.
     """
-    return {name: value for name, value in ours.items() if _KNOWN.fullmatch(name)}
+    known = {name: value for name, value in ours.items() if _KNOWN.fullmatch(name)}
+    return known | {"PYTHONUSERBASE": site.getuserbase()}
