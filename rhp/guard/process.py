@@ -1,9 +1,9 @@
 """The guard's process: what is read, opened and given up in which order, and what becomes of the rest when one dies.
 
 It begins as root. The node is started and loads its code; meanwhile a process of its own reads the configuration and
-ends. Then: secrets, folders, the run folder's lock; the node is told what to serve; the guard gives up being root; and
-answers questions until the node has ended. Whatever way it ends, what the guard has changed on the machine is taken
-back.
+ends. Then: secrets, folders, the run folder's lock; the node is told what to serve; the guard takes back what an
+earlier run left on the machine, gives up being root, and answers questions until the node has ended. Whatever way it
+ends, what the guard has changed on the machine is taken back.
 """
 
 from __future__ import annotations

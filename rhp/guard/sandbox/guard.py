@@ -9,6 +9,7 @@ It keeps what its work takes, and nothing else; whatever it starts gets no more 
     KILL                ending a node that does not end by itself, which is another user's
     BPF                 only with steering = "station": the program of the TAP
     DAC_OVERRIDE, CHOWN only where peers assign name servers: resolv.conf, as long as it is ours
+    DAC_OVERRIDE        also where /dev/net/tun is not open to everybody
 """
 
 from __future__ import annotations
