@@ -69,11 +69,11 @@ class Resolver:
 
     async def clear(self, name: str) -> None:
         """Raises `ResolverError`; where nothing was set, nothing happens."""
-        if self._undo.forget(_entry(name)):
+        if _entry(name) in self._undo:
+            self._undo.forget(_entry(name))
             await self._take_back(name)
 
     def _note(self, name: str) -> None:
-        self._undo.forget(_entry(name))
         self._undo.add(_entry(name), partial(self._take_back, name))
 
     async def _take_back(self, name: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from itertools import count
 
 Step = Callable[[], Awaitable[object]]
 
@@ -16,40 +15,34 @@ _GONE = frozenset({errno.ENODEV, errno.ENOENT, errno.ESRCH, errno.EADDRNOTAVAIL,
 @dataclass(frozen=True, slots=True)
 class _Entry:
     what: str
-    key: Hashable
     step: Step
 
 
 class UndoLog:
     """Steps to run in reverse order; each names what it takes back. A gateway has one for every tunnel's route.
 
-    An entry is found again by its key, which is that name where none is given.
+    An entry has a key, which is that name where none is given. One key is one thing on the machine: what is made again,
+    because it went with its interface, is there once and has one entry, the newest.
     """
 
     def __init__(self) -> None:
-        self._entries: dict[int, _Entry] = {}
-        self._keyed: dict[Hashable, list[int]] = {}
-        self._numbers = count(1)
+        self._entries: dict[Hashable, _Entry] = {}
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def add(self, what: str, step: Step, key: Hashable = None) -> None:
         """Remember how to take `what` back."""
-        number = next(self._numbers)
-        entry = _Entry(what, what if key is None else key, step)
-        self._entries[number] = entry
-        self._keyed.setdefault(entry.key, []).append(number)
+        key = what if key is None else key
+        self.forget(key)
+        self._entries[key] = _Entry(what, step)
 
     def __contains__(self, key: Hashable) -> bool:
-        return key in self._keyed
+        return key in self._entries
 
-    def forget(self, key: Hashable) -> bool:
-        """Drop the newest entry of this key, because it was taken back by other means; whether there was one."""
-        if key not in self._keyed:
-            return False
-        del self._entries[self._newest(key)]
-        return True
+    def forget(self, key: Hashable) -> None:
+        """Drop the entry of this key, if there is one, because it was taken back by other means."""
+        self._entries.pop(key, None)
 
     async def run(self) -> list[str]:
         """Take everything back, newest first.
@@ -59,7 +52,6 @@ class UndoLog:
         problems = []
         while self._entries:
             entry = self._entries.popitem()[1]
-            self._newest(entry.key)
             try:
                 await entry.step()
             except Exception as error:
@@ -67,14 +59,6 @@ class UndoLog:
                 if error_number(error) not in _GONE:
                     problems.append(f"{entry.what} could not be taken back: {error}")
         return problems
-
-    def _newest(self, key: Hashable) -> int:
-        """The number of the newest entry of this key, which is forgotten here."""
-        numbers = self._keyed[key]
-        newest = numbers.pop()
-        if not numbers:
-            del self._keyed[key]
-        return newest
 
 
 def error_number(error: Exception) -> int | None:

@@ -16,6 +16,7 @@ from rhp.guard import network, routes, taps
 from rhp.guard.local import LocalGuard
 from rhp.guard.policy import FirewallPolicy, GuardPolicy
 from rhp.guard.protocol import (
+    AddAddress,
     AddRoute,
     AddTapQueue,
     ConfigureLink,
@@ -45,7 +46,7 @@ def ruleset():
 @pytest.fixture
 def guard(own_network):
     ip("link", "set", "lo", "up")
-    return LocalGuard(GuardPolicy(interfaces=("rhpt0", "dummy0"), bridges=("br0",)))
+    return LocalGuard(GuardPolicy(interfaces=("rhpt0", "dummy0"), bridges=("br0",), assigned=True))
 
 
 @pytest.fixture
@@ -134,6 +135,20 @@ def test_what_is_held_for_a_node_has_a_bound(guard, ask, tap, monkeypatch):
     # Not how many there ever were: tunnels come and go.
     assert ask(guard, RemoveRoute("10.79.0.0/24", "rhpt0")) == Done()
     assert ask(guard, AddRoute("10.79.9.0/24", "rhpt0")) == Done()
+
+
+def test_an_interface_that_is_made_again_holds_no_more_than_before(guard, ask, tap):
+    """Its routes and addresses went with it, and are set again each time."""
+    held = set()
+    for _ in range(3):
+        ask(guard, ConfigureLink("rhpt0", addresses=("10.77.0.1/24",)))
+        assert ask(guard, AddAddress("rhpt0", "10.77.9.1/32")) == Done()
+        assert ask(guard, AddRoute("10.79.0.0/24", "rhpt0")) == Done()
+        held.add(len(guard._network._undo))
+        ip("link", "del", "rhpt0")
+        assert isinstance(ask(guard, OpenTap("rhpt0", 1)), Descriptors)
+    assert held == {4}
+    assert ask(guard, ReleaseAll()) == Done()
 
 
 @pytest.mark.parametrize("question", [OpenUdp("127.0.0.1", 0), OpenUdp("::1", 0, True), OpenRawEsp(4), OpenIcmp(6)])

@@ -50,20 +50,27 @@ def test_what_is_gone_already_is_no_failure():
     assert done == ["link", "route"]
 
 
-def test_forgetting_drops_the_newest_of_that_name():
+def test_what_is_made_again_is_taken_back_once_and_as_the_newest():
+    """Else the entries of an interface that is made anew, time and again, would fill the log."""
     log, done = UndoLog(), []
     log.add("a", step(done, 1))
     log.add("b", step(done, 2))
     log.add("a", step(done, 3))
-    assert log.forget("a")
-    assert not log.forget("c")
-    asyncio.run(log.run())
-    assert done == [2, 1]
-    # What was forgotten or run is gone by name as well.
-    assert not log.forget("a")
-    log.add("a", step(done, 4))
-    assert log.forget("a") and not log.forget("a")
-    assert len(log) == 0
+    assert len(log) == 2
+    assert asyncio.run(log.run()) == []
+    assert done == [3, 2]
+
+
+def test_what_is_forgotten_is_not_taken_back():
+    log, done = UndoLog(), []
+    log.add("a", step(done, 1))
+    log.add("b", step(done, 2))
+    log.forget("a")
+    log.forget("c")
+    assert "a" not in log and "b" in log
+    assert asyncio.run(log.run()) == []
+    assert done == [2]
+    assert "b" not in log
 
 
 def test_an_entry_is_found_by_its_key_if_it_has_one():
@@ -71,8 +78,9 @@ def test_an_entry_is_found_by_its_key_if_it_has_one():
     log.add("route None", step(done, 1), ("route", None))
     log.add("route None", step(done, 2), ("route", "None"))
     assert ("route", None) in log
-    assert "route None" not in log and not log.forget("route None")
-    assert log.forget(("route", "None"))
+    log.forget("route None")
+    assert len(log) == 2 and "route None" not in log
+    log.forget(("route", "None"))
     assert asyncio.run(log.run()) == []
     assert done == [1]
     assert ("route", None) not in log
