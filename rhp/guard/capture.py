@@ -92,14 +92,13 @@ class Capture:
         held = self._held.pop(question.destination, None)
         if held is None:
             return
-        if not self._held:
-            self._undo.forget(_WHAT)
         try:
             async with _netlink() as netlink:
                 await self._follow(netlink, _version(held))
                 await _forget_route(netlink, held)
             if not self._held:
                 self._forget()
+                self._undo.forget(_WHAT)
         except Exception as error:
             raise _sentence(held, error) from None
 

@@ -70,8 +70,8 @@ class Resolver:
     async def clear(self, name: str) -> None:
         """Raises `ResolverError`; where nothing was set, nothing happens."""
         if _entry(name) in self._undo:
-            self._undo.forget(_entry(name))
             await self._take_back(name)
+            self._undo.forget(_entry(name))
 
     def _note(self, name: str) -> None:
         self._undo.add(_entry(name), partial(self._take_back, name))

@@ -1,6 +1,7 @@
 """All traffic through a tunnel, but for the tunnel's own: rules and a table, seen with the kernel's own eyes."""
 
 import asyncio
+import errno
 import subprocess
 
 import pytest
@@ -174,6 +175,23 @@ def test_what_is_taken_back_is_not_noted_any_more(guard, ask, tmp_path, end):
     ask(guard, ALL)
     assert (tmp_path / "capture.before").exists()
     assert ask(guard, end) == Done()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_could_not_be_released_is_taken_back_at_the_end(guard, ask, tmp_path, monkeypatch):
+    """Else the rules would outlive the node, and lead everything to where nobody listens."""
+    ask(guard, ALL)
+
+    async def refuse(netlink, version):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(capture, "_flush", refuse)
+        assert isinstance(ask(guard, ReleaseTraffic("rhpt0", "0.0.0.0/0")), Refused)
+    assert len(rules()) == 4
+    assert (tmp_path / "capture.before").exists()
+    assert ask(guard, ReleaseAll()) == Done()
+    assert rules() == []
     assert list(tmp_path.iterdir()) == []
 
 

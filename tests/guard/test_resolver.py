@@ -259,6 +259,23 @@ def test_a_program_that_fails_is_told(machine):
         put(resolver(machine))
 
 
+def test_what_could_not_be_cleared_is_taken_back_at_the_end(machine):
+    undo = UndoLog()
+    program(machine, "resolvconf")
+    one = resolver(machine, undo)
+    put(one)
+    program(machine, "resolvconf", status=1)
+    with pytest.raises(ResolverError, match="failed: no"):
+        clear(one)
+    program(machine, "resolvconf")
+    assert asyncio.run(undo.run()) == []
+    assert calls(machine)[-2:] == ["resolvconf -d tun.rhp0"] * 2
+    # What was cleared is not taken back once more.
+    put(one)
+    clear(one)
+    assert len(undo) == 0
+
+
 def test_who_is_not_let_to_resolved_is_told_what_to_do(machine):
     (machine / "resolve").mkdir()
     refusing = machine / "bin" / "resolvectl"
