@@ -47,17 +47,21 @@ class UndoLog:
     async def run(self) -> list[str]:
         """Take everything back, newest first.
 
-        Return a sentence for each step that failed. The log is empty afterwards.
+        Return a sentence for each step that failed. The log is empty afterwards, unless this was cut off: then it holds
+        what is not taken back for sure.
         """
         problems = []
         while self._entries:
-            entry = self._entries.popitem()[1]
+            key, entry = self._entries.popitem()
             try:
                 await entry.step()
             except Exception as error:
                 # Netlink's errors are no OSErrors. Whatever fails here, the older entries still have to be taken back.
                 if error_number(error) not in _GONE:
                     problems.append(f"{entry.what} could not be taken back: {error}")
+            except BaseException:
+                self._entries[key] = entry
+                raise
         return problems
 
 

@@ -50,6 +50,34 @@ def test_what_is_gone_already_is_no_failure():
     assert done == ["link", "route"]
 
 
+def test_what_was_cut_off_is_taken_back_by_the_next():
+    """The node asks for it, and is killed meanwhile: then the guard does it for itself."""
+    log, done = UndoLog(), []
+
+    async def story():
+        begun, hold = asyncio.Event(), asyncio.Event()
+
+        async def slow():
+            begun.set()
+            await hold.wait()
+            done.append("b")
+
+        for name, one in (("a", step(done, "a")), ("b", slow), ("c", step(done, "c"))):
+            log.add(name, one)
+        running = asyncio.create_task(log.run())
+        await begun.wait()
+        running.cancel()
+        await asyncio.wait([running])
+        assert running.cancelled()
+        assert len(log) == 2 and "b" in log and "c" not in log
+        hold.set()
+        assert await log.run() == []
+
+    asyncio.run(story())
+    assert done == ["c", "b", "a"]
+    assert len(log) == 0
+
+
 def test_what_is_made_again_is_taken_back_once_and_as_the_newest():
     """Else the entries of an interface that is made anew, time and again, would fill the log."""
     log, done = UndoLog(), []
