@@ -152,6 +152,10 @@ class NetworkAdministration:
 
     async def _adopted(self, name: str, queues: int, offload: bool) -> OpenedTap | None:
         """The interface of the run before, where the service manager kept it."""
+        if self._kept is not None and name in self._taps:
+            # One of this run the node asks for anew once it has let go of it, or another hub has its name now. What the
+            # manager still holds of it would be in the way for good; it lets go soon, and the next try finds it gone.
+            self._kept.forget(name)
         opened = self._kept.adopt(name, queues, offload=offload) if self._kept is not None else None
         if opened is not None:
             try:

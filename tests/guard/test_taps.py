@@ -1,5 +1,6 @@
 """TAPs: what comes out, which offloads the kernel agrees to, and the one sentence when there can be no TAP."""
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -16,7 +17,7 @@ from rhp.guard import taps
 from rhp.guard.kept import KeptTaps
 from rhp.guard.local import LocalGuard
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.protocol import Done, OpenTap, ReleaseAll
+from rhp.guard.protocol import ConfigureLink, Done, OpenTap, Refused, ReleaseAll
 from rhp.guard.sandbox import capabilities, process
 from rhp.guard.sandbox.capabilities import Capability
 
@@ -222,6 +223,58 @@ def test_a_tap_that_is_made_to_stay_goes_at_the_end(own_network, ask, end):
     assert ask(guard, ReleaseAll()) == Done()
     there = "rhpt0" in [name for _, name in socket.if_nameindex()]
     assert there == (end == "rests")
+
+
+class SlowManager:
+    """A service manager that does what it is told when it comes round to it."""
+
+    there = True
+
+    def __init__(self):
+        self._told, self._held = [], []
+
+    def names(self):
+        return ()
+
+    def take(self, name):
+        return ()
+
+    def keep(self, name, fds):
+        self._told.append([os.dup(fd) for fd in fds])
+
+    def forget(self, name):
+        self._told.append(None)
+
+    def come_round(self):
+        for fds in self._told:
+            for fd in self._held if fds is None else ():
+                os.close(fd)
+            self._held = fds or []
+        self._told = []
+
+
+@pytest.mark.netns
+def test_what_a_manager_keeps_is_not_in_the_way_of_the_same_run(own_network):
+    """The node lets go of a TAP that it cannot set up, or gives its name to another hub; the manager has it still."""
+    manager = SlowManager()
+    guard = LocalGuard(GuardPolicy(interfaces=("rhpt0",)), kept=KeptTaps(manager, ["rhpt0"]))
+    # Bare, for the fixture closes descriptors at the end only.
+    (fd,) = asyncio.run(guard.ask(OpenTap("rhpt0", 1))).fds
+    manager.come_round()
+    assert isinstance(asyncio.run(guard.ask(ConfigureLink("rhpt0", bridge="br9"))), Refused)
+    os.close(fd)
+    first = socket.if_nametoindex("rhpt0")
+    assert isinstance(asyncio.run(guard.ask(OpenTap("rhpt0", 1))), Refused)
+    manager.come_round()
+    assert "rhpt0" not in [name for _, name in socket.if_nameindex()]
+    (fd,) = asyncio.run(guard.ask(OpenTap("rhpt0", 1))).fds
+    manager.come_round()
+    os.close(fd)
+    # The one that serves now is kept as the first one was.
+    assert socket.if_nametoindex("rhpt0") != first
+    manager.forget("rhpt0")
+    manager.come_round()
+    assert "rhpt0" not in [name for _, name in socket.if_nameindex()]
 
 
 @pytest.mark.parametrize("name", ["", "a" * 16, "a/b", "a b", "ä"])
