@@ -9,8 +9,11 @@ them, and fail for the rest.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
+import signal
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from rhp.guard.resolvfile import ResolvConf
 from rhp.guard.undo import UndoLog
 
 _PATIENCE = 10.0
+_COLLECTING = 1.0
 _MOST = 64
 _DENIED = re.compile(r"access denied|authentication", re.IGNORECASE)
 _POLKIT_RULES = Path(__file__).parents[1] / "data" / "polkit.rules"
@@ -118,17 +122,31 @@ async def _run(*command: str, text: str = "") -> None:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     try:
         _, said = await asyncio.wait_for(process.communicate(text.encode()), _PATIENCE)
     except TimeoutError:
+        await _end(process)
         raise ResolverError(f"{command[0]} did not end within {_PATIENCE:.0f} s") from None
-    finally:
+    except BaseException:
         # Nor may it go on, after a cancellation, beside what takes it back.
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await _end(process)
+        raise
     if process.returncode:
         words = said.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"status {process.returncode}"]
         hint = f"; copy {_POLKIT_RULES} to /etc/polkit-1/rules.d" if _DENIED.search(words[0]) else ""
         raise ResolverError(f"{' '.join(command[:2])} failed: {words[0]}{hint}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End it with all that it started: resolvconf(8) is a shell script, and what hangs is mostly a child of it.
+
+    Whatever has left its session may hold its pipes for ever, and is not waited for.
+    """
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # asyncio waits for the other end of each pipe, and has no other way to be rid of them.
+    process._transport.close()  # type: ignore[attr-defined]
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), _COLLECTING)

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import signal
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -285,30 +287,83 @@ def test_who_is_not_let_to_resolved_is_told_what_to_do(machine):
         put(resolver(machine))
 
 
-def test_a_program_that_hangs_is_ended(machine, monkeypatch):
-    (machine / "bin" / "resolvconf").write_text("#!/bin/sh\nexec /bin/sleep 60\n")
-    (machine / "bin" / "resolvconf").chmod(0o755)
-    monkeypatch.setattr("rhp.guard.resolver._PATIENCE", 0.2)
-    with pytest.raises(ResolverError, match="did not end"):
-        put(resolver(machine))
+def hanging(machine, script):
+    """A resolvconf that hangs, as that script says; each process of it that is to be ended notes its id."""
+    path = machine / "bin" / "resolvconf"
+    path.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\nnote() {{ echo $1 >> {machine}/pids; }}\n{script}\n")
+    path.chmod(0o755)
 
 
-def test_a_program_that_is_under_way_when_all_ends_is_ended_too(machine):
+HANGS = {
+    "itself": "note $$\nexec sleep 60",
+    "a child": "note $$\nsleep 60 &\nnote $!\nwait",
+    "a child that is left behind": "sleep 60 &\nnote $!",
+}
+
+
+@pytest.mark.parametrize("script", HANGS.values(), ids=HANGS)
+def test_a_program_that_hangs_is_ended_with_its_children(machine, monkeypatch, script):
+    hanging(machine, script)
+    monkeypatch.setattr("rhp.guard.resolver._PATIENCE", 1.0)
+
+    async def scene():
+        async with asyncio.timeout(30):
+            with pytest.raises(ResolverError, match="did not end"):
+                await resolver(machine).set(SetDns("rhp0", SERVERS))
+
+    asyncio.run(scene())
+    gone(machine)
+
+
+def test_what_has_left_its_session_is_not_waited_for(machine, monkeypatch):
+    """It holds the pipe by which we would hear that all is over."""
+    hanging(machine, "setsid sleep 60 &\nnote $!\nwait")
+    monkeypatch.setattr("rhp.guard.resolver._PATIENCE", 1.0)
+
+    async def scene():
+        async with asyncio.timeout(30):
+            with pytest.raises(ResolverError, match="did not end"):
+                await resolver(machine).set(SetDns("rhp0", SERVERS))
+
+    asyncio.run(scene())
+    (left,) = noted(machine)
+    os.kill(left, signal.SIGKILL)
+
+
+def noted(machine):
+    return [int(line) for line in (machine / "pids").read_text().splitlines()]
+
+
+def gone(machine):
+    """Nothing of it goes on; a kill takes a moment to arrive."""
+    deadline = time.monotonic() + 30
+    while left := list(filter(alive, noted(machine))):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
+
+
+def alive(pid):
+    """Whether it runs: what is dead and was not collected yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("script", HANGS.values(), ids=HANGS)
+def test_a_program_that_is_under_way_when_all_ends_is_ended_too(machine, script):
     """Else it would set what has just been taken back."""
-    (machine / "bin" / "resolvconf").write_text(f"#!/bin/sh\necho $$ > {machine}/pid\nexec /bin/sleep 60\n")
-    (machine / "bin" / "resolvconf").chmod(0o755)
+    hanging(machine, script)
 
     async def scene():
         setting = asyncio.ensure_future(resolver(machine).set(SetDns("rhp0", SERVERS)))
         async with asyncio.timeout(20):
-            while not (machine / "pid").exists() or not (machine / "pid").read_text():
+            while not (machine / "pids").exists() or len(noted(machine)) < script.count("note"):
                 await asyncio.sleep(0.01)
-        setting.cancel()
-        await asyncio.gather(setting, return_exceptions=True)
+            setting.cancel()
+            await asyncio.gather(setting, return_exceptions=True)
         assert setting.cancelled()
-        # It was waited for: nothing of it is left.
-        with pytest.raises(ProcessLookupError):
-            os.kill(int((machine / "pid").read_text()), 0)
+        gone(machine)
 
     asyncio.run(scene())
 
