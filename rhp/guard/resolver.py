@@ -23,8 +23,12 @@ from rhp.guard.protocol import SetDns
 from rhp.guard.resolvfile import ResolvConf
 from rhp.guard.undo import UndoLog
 
-_PATIENCE = 10.0
-_COLLECTING = 1.0
+PATIENCE = 10.0
+"""Seconds for a program, all of which may pass when the service ends."""
+
+COLLECTING = 1.0
+"""Seconds to hear that one is dead that was killed."""
+
 _MOST = 64
 _DENIED = re.compile(r"access denied|authentication", re.IGNORECASE)
 _POLKIT_RULES = Path(__file__).parents[1] / "data" / "polkit.rules"
@@ -125,10 +129,10 @@ async def _run(*command: str, text: str = "") -> None:
         start_new_session=True,
     )
     try:
-        _, said = await asyncio.wait_for(process.communicate(text.encode()), _PATIENCE)
+        _, said = await asyncio.wait_for(process.communicate(text.encode()), PATIENCE)
     except TimeoutError:
         await _end(process)
-        raise ResolverError(f"{command[0]} did not end within {_PATIENCE:.0f} s") from None
+        raise ResolverError(f"{command[0]} did not end within {PATIENCE:.0f} s") from None
     except BaseException:
         # Nor may it go on, after a cancellation, beside what takes it back.
         await _end(process)
@@ -149,4 +153,4 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     # asyncio waits for the other end of each pipe, and has no other way to be rid of them.
     process._transport.close()  # type: ignore[attr-defined]
     with suppress(TimeoutError):
-        await asyncio.wait_for(process.wait(), _COLLECTING)
+        await asyncio.wait_for(process.wait(), COLLECTING)

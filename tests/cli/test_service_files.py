@@ -11,7 +11,9 @@ from click.testing import CliRunner
 
 from rhp.cli import service
 from rhp.cli.main import main
-from rhp.guard import exits
+from rhp.guard import exits, process, resolver
+from rhp.guard import service as guard_service
+from rhp.guard.hooks import dispatch
 
 DOCS = Path(__file__).parents[2] / "docs" / "service.md"
 PROGRAM = "/opt/rhp/bin/rhp"
@@ -107,6 +109,24 @@ def test_the_unit_restarts_after_a_death_and_not_after_a_mistake():
     prevented = re.search(r"^RestartPreventExitStatus=(.+)$", unit, re.MULTILINE)[1].split()
     assert str(exits.NOT_STARTED) in prevented
     assert {str(exits.NODE_DIED), str(exits.GUARD_DIED), "0"}.isdisjoint(prevented)
+
+
+def test_the_unit_waits_for_everything_that_the_guard_waits_for():
+    """Killed in the middle of it, the guard would leave routes, rules and name servers behind."""
+    unit = service.text_of("rhp.service", Path(PROGRAM))
+    parts = {
+        "farewell": process.PATIENCE,
+        "the change that is under way": guard_service.PATIENCE + resolver.COLLECTING,
+        "to hooks": process.PATIENCE,
+        "what runs them": dispatch.ENDING_SECONDS,
+        "name servers": resolver.PATIENCE + resolver.COLLECTING,
+    }
+    comment = " ".join(line.removeprefix("# ") for line in unit.splitlines() if line.startswith("#"))
+    told = re.search(r"At the end the guard gives .*?\.", comment)[0]
+    assert [int(number) for number in re.findall(r"\d+", told)] == list(parts.values())
+    assert all(what in told for what in parts)
+    # Some is left for work that merely takes its time, and for a machine that is busy.
+    assert int(re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)[1]) >= sum(parts.values()) + 10
 
 
 def test_the_template_differs_in_names_alone():

@@ -126,7 +126,7 @@ def test_a_tap_has_as_many_queues_as_there_may_be_lanes(guard, ask):
 
 
 def test_what_is_held_for_a_node_has_a_bound(guard, ask, tap, monkeypatch):
-    """Each route takes a moment to be taken back, and the service has half a minute to end in."""
+    """Each route takes a moment to be taken back, and the service has a minute to end in."""
     monkeypatch.setattr(network, "MOST_CHANGES", 4)
     ask(guard, ConfigureLink("rhpt0", addresses=("10.77.0.1/24",)))
     answers = [ask(guard, AddRoute(f"10.79.{number}.0/24", "rhpt0")) for number in range(4)]

@@ -304,7 +304,7 @@ HANGS = {
 @pytest.mark.parametrize("script", HANGS.values(), ids=HANGS)
 def test_a_program_that_hangs_is_ended_with_its_children(machine, monkeypatch, script):
     hanging(machine, script)
-    monkeypatch.setattr("rhp.guard.resolver._PATIENCE", 1.0)
+    monkeypatch.setattr("rhp.guard.resolver.PATIENCE", 1.0)
 
     async def scene():
         async with asyncio.timeout(30):
@@ -318,7 +318,7 @@ def test_a_program_that_hangs_is_ended_with_its_children(machine, monkeypatch, s
 def test_what_has_left_its_session_is_not_waited_for(machine, monkeypatch):
     """It holds the pipe by which we would hear that all is over."""
     hanging(machine, "setsid sleep 60 &\nnote $!\nwait")
-    monkeypatch.setattr("rhp.guard.resolver._PATIENCE", 1.0)
+    monkeypatch.setattr("rhp.guard.resolver.PATIENCE", 1.0)
 
     async def scene():
         async with asyncio.timeout(30):

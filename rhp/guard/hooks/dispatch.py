@@ -26,6 +26,7 @@ from rhp.wire.errors import DecodeError
 MODULE = "rhp.guard.hooks.runner"
 MOST_WAITING = 64
 LONGEST_VALUE = 512
+ENDING_SECONDS = 5.0
 _LONGEST_LINE = 400
 
 
@@ -59,7 +60,7 @@ class HookRunner:
         """Hang up, on which it ends, and collect it. Safe twice."""
         self.channel.close()
         try:
-            self._process.wait(5)
+            self._process.wait(ENDING_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
