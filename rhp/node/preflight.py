@@ -20,10 +20,11 @@ _ROOTS = (6, 7, 8, _NET_ADMIN)
 
 _LOWEST_FREE_PORT = 1024
 _TUN = Path("/dev/net/tun")
-_STATUS = Path("/proc/self/status")
+_PROC = Path("/proc")
+_STATUS = _PROC / "self/status"
 _LONGEST_NUMBER = 20
 LOCK_FILE = "rhp.lock"
-ENDING_SECONDS = 4.0
+ENDING_SECONDS = 8.0
 """How long a start waits for a node that still says farewell to its peers."""
 
 
@@ -77,7 +78,7 @@ class RunFolder:
             self._shared = self._share()
         except BlockingIOError:
             raise StartError(
-                f"a node is already running in {self._folder} (process {self._holder()}); "
+                f"a node is already running in {self._folder} (process {self._holder() or 'unknown'}); "
                 "end it with rhp down, or give this one another node.run_dir"
             ) from None
         except FileExistsError:
@@ -132,20 +133,22 @@ class RunFolder:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return
             except BlockingIOError:
-                if self._answers() or time.monotonic() > deadline:
+                if self._stays() or time.monotonic() > deadline:
                     raise
             time.sleep(0.02)
 
-    def _answers(self) -> bool:
-        """Whether a node serves there, and so has no mind to end."""
+    def _stays(self) -> bool:
+        """Whether a node serves there and has no mind to end, which it has as soon as its guard is gone."""
+        guard = self._holder()
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe, suppress(OSError):
             probe.connect(str(self._folder / CONTROL_SOCKET))
-            return True
+            return guard is None or _PROC.joinpath(str(guard)).exists()
         return False
 
-    def _holder(self) -> str:
+    def _holder(self) -> int | None:
+        """The process that took the lock, a guard; a node has one that is to be read only."""
         with suppress(OSError), self._file.open("rb") as file:
             number = file.read(_LONGEST_NUMBER).strip()
             if number.isdigit():
-                return number.decode("ascii")
-        return "unknown"
+                return int(number)
+        return None

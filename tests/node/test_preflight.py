@@ -3,6 +3,7 @@
 import fcntl
 import os
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -96,6 +97,21 @@ def test_a_start_waits_for_a_node_that_is_about_to_end(tmp_path):
     threading.Timer(0.2, os.close, (held,)).start()
     with RunFolder(tmp_path):
         pass
+
+
+def test_it_waits_for_one_whose_guard_is_gone_also_while_it_still_serves(tmp_path):
+    """It answers whom asks how it is until it has said farewell, and with its peers out of reach that takes a while."""
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    (tmp_path / "rhp.lock").write_text(f"{gone.pid}\n")
+    held = os.open(tmp_path / "rhp.lock", os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as serving:
+        serving.bind(str(tmp_path / "control.sock"))
+        serving.listen()
+        threading.Timer(0.2, os.close, (held,)).start()
+        with RunFolder(tmp_path):
+            pass
 
 
 def test_who_was_handed_the_lock_can_neither_open_it_nor_write_to_it(tmp_path, monkeypatch):
