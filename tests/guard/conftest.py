@@ -73,3 +73,11 @@ def secret_file(tmp_path):
         return str(path)
 
     return write
+
+
+@pytest.fixture(scope="module")
+def policy():
+    """Of a guard with a key of each kind."""
+    from guard_world import make_policy
+
+    return make_policy()
