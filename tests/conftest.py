@@ -2,7 +2,9 @@
 
 import ctypes
 import os
+import shutil
 import signal
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,15 @@ FEW = 3
 
 
 _CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that other users can get to; pytest's own are closed to them."""
+    folder = Path(tempfile.mkdtemp(prefix="rhp-test-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

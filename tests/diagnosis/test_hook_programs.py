@@ -1,9 +1,6 @@
 """What the doctor says of the programs of [[hooks]]: real files, and a user who can or cannot run them."""
 
 import os
-import shutil
-import tempfile
-from pathlib import Path
 
 import pytest
 
@@ -18,17 +15,8 @@ command = "{program}"
 
 
 @pytest.fixture
-def folder():
-    """One that other users can get to; pytest's own are closed to them."""
-    made = Path(tempfile.mkdtemp(prefix="rhp-hooks-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-@pytest.fixture
-def program(folder):
-    made = folder / "hook"
+def program(open_folder):
+    made = open_folder / "hook"
     made.write_text("#!/bin/sh\nexit 0\n")
     made.chmod(0o755)
     return made
@@ -66,25 +54,25 @@ def test_a_program_that_its_user_cannot_run_is_a_problem(look, program, mode):
     assert only(look("privileged = true")).level == "ok"
 
 
-def test_a_folder_that_its_user_cannot_pass_is_a_problem(look, folder):
-    folder.chmod(0o700)
+def test_a_folder_that_its_user_cannot_pass_is_a_problem(look, open_folder):
+    open_folder.chmod(0o700)
     assert "who may not run it" in only(look()).says
 
 
-def test_a_program_that_anybody_can_replace_is_a_problem(look, folder, program):
-    folder.chmod(0o777)
+def test_a_program_that_anybody_can_replace_is_a_problem(look, open_folder, program):
+    open_folder.chmod(0o777)
     for more in ("", "privileged = true"):
-        assert only(look(more)).advice == f"run chmod o-w {folder}"
-    folder.chmod(0o755)
+        assert only(look(more)).advice == f"run chmod o-w {open_folder}"
+    open_folder.chmod(0o711)
     program.chmod(0o757)
     assert only(look()).advice == f"run chmod o-w {program}"
 
 
-def test_the_owner_of_a_folder_decides_what_root_would_run(look, folder):
-    os.chown(folder, 1, 1)
+def test_the_owner_of_a_folder_decides_what_root_would_run(look, open_folder):
+    os.chown(open_folder, 1, 1)
     found = only(look("privileged = true"))
     assert found.level == "problem"
-    assert f"{folder} belongs to user 1" in found.says
+    assert f"{open_folder} belongs to user 1" in found.says
     assert only(look()).level == "ok"
 
 

@@ -3,9 +3,7 @@
 import asyncio
 import os
 import pickle
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,6 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 _NOBODY = 65534
-
-
-@pytest.fixture
-def open_folder():
-    """A folder that other users can get to; pytest's own are closed to them."""
-    folder = Path(tempfile.mkdtemp(prefix="rhp-test-"))
-    folder.chmod(0o711)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture
