@@ -39,6 +39,7 @@ from rhp.node.network import NetworkQueue
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
 from rhp.node.settings import HubSettings, InterfaceSettings, NodeSettings
+from rhp.node.status import Sources
 from rhp.node.tunnels import Tunnels
 from rhp.pki.identity import parse_identity
 from rhp.realm.pattern import IdentityPattern
@@ -272,6 +273,21 @@ class Rig:
         await self.queue.close()
         await asyncio.sleep(0)
         self.plane.close()
+
+    def sources(self, **others):
+        """What a status is made of: this node's own, and the `others` that only a whole node has."""
+        return Sources(
+            engine=self.engine,
+            plane=self.plane,
+            children=self.children,
+            paths=self.paths,
+            watch=self.watch,
+            keeper=self.keeper,
+            journal=self.journal,
+            adapter=self.adapter,
+            established_ms={},
+            **others,
+        )
 
 
 class Wire:

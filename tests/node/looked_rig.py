@@ -59,24 +59,14 @@ class Looked:
         (folder / "rhp.toml").write_text(f'[node]\nrun_dir = "{folder}"\n[connections.{self.name}]\n')
 
     def sources(self):
-        rig = self.rig
-        return status.Sources(
-            engine=rig.engine,
-            plane=rig.plane,
-            children=rig.children,
-            paths=rig.paths,
-            watch=rig.watch,
-            keeper=rig.keeper,
-            journal=rig.journal,
+        return self.rig.sources(
             hubs=OwnHub(self.settings.hub, INTERFACE),
             edges=Edges(),
             sinks=Sinks({}, self.settings.state_dir, asyncio.get_running_loop()),
             store=self.store,
             hooks=self.hooks,
-            adapter=rig.adapter,
             settings=self.settings,
             starts={self.name: self.start},
-            established_ms={},
             realms=self.realms,
         )
 

@@ -16,7 +16,6 @@ from rhp.node.metrics.certificates import CertificateDates
 from rhp.node.metrics.counts import Counts
 from rhp.node.metrics.exporter import Exporter
 from rhp.node.metrics.reading import MetricSources
-from rhp.node.status import Sources
 from rhp.node.watchedguard import WatchedGuard
 
 NOW = 1_772_000_000.0
@@ -57,24 +56,14 @@ class Metered:
         rig.adapter._listener = listen
 
     def _rooms(self):
-        rig = self.rig
-        return Sources(
-            engine=rig.engine,
-            plane=rig.plane,
-            children=rig.children,
-            paths=rig.paths,
-            watch=rig.watch,
-            keeper=rig.keeper,
-            journal=rig.journal,
+        return self.rig.sources(
             hubs=None,
             edges=self.edges,
             sinks=SimpleNamespace(dropped=lambda: {"jsonl": 3}),
             store=self.store,
             hooks=self.hooks,
-            adapter=rig.adapter,
             settings=None,
             starts={},
-            established_ms={},
         )
 
     async def numbers(self):
