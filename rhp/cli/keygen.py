@@ -50,8 +50,13 @@ def psk(file: Path | None) -> None:
 
 
 def new_psk() -> str:
-    """A pre-shared key of 256 random bits, as text."""
-    return base64.b64encode(secrets.token_bytes(PSK_OCTETS)).decode()
+    """A pre-shared key of 256 random bits, as text that every end takes as it stands.
+
+    Behind "0x" or "0s" a file has something else than the text, here and in swanctl.
+    """
+    while (key := base64.b64encode(secrets.token_bytes(PSK_OCTETS)).decode()).startswith("0"):
+        pass
+    return key
 
 
 @keygen.command()

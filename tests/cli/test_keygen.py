@@ -1,5 +1,6 @@
 """`rhp keygen`: shared keys, a small CA and certificates of nodes."""
 
+import base64
 import stat
 from datetime import UTC, datetime
 
@@ -12,6 +13,13 @@ def test_a_shared_key_is_printed_and_new_each_time(rhp):
     first, second = rhp("keygen", "psk").output.strip(), rhp("keygen", "psk").output.strip()
     assert first != second
     assert len(first) == 44
+
+
+def test_a_shared_key_never_looks_like_hexadecimal_digits_or_base64(rhp, monkeypatch):
+    """One of a thousand would, and would then be another key, or none."""
+    drawn = [b"\xff" * 32, *(base64.b64decode(f"{mark}{'A' * 41}=") for mark in ("0x", "0X", "0s", "0S"))]
+    monkeypatch.setattr("secrets.token_bytes", lambda _: drawn.pop())
+    assert rhp("keygen", "psk").output == base64.b64encode(b"\xff" * 32).decode() + "\n"
 
 
 def test_a_shared_key_in_a_file_is_its_owner_s_and_fits_the_configuration(rhp, folder):
