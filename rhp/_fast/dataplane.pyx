@@ -355,8 +355,9 @@ cdef class DataPlane(Lanes):
         cdef bint more = False
         found = []
         self._check()
-        self._collect()
+        # Before anything is looked at, so that what a lane says meanwhile wakes us again.
         read(self.event_fd, &value, sizeof(value))
+        self._collect()
         # Every lane has its share first, so that strangers who keep lane 0 busy with IKE cannot silence the others.
         for index in range(self.lanes):
             ring_drain(&self._lane[index].ring, found, min(limit - len(found), max(1, limit // self.lanes)))
