@@ -51,7 +51,8 @@ cdef void ring_clear(ring_t* ring) noexcept nogil
 # False when fewer than `reserve` octets would be left. `event.size` is filled here; `data` may be NULL when
 # `event.length` is 0.
 cdef bint ring_put(ring_t* ring, event_t* event, const uint8_t* data, uint64_t reserve) noexcept nogil
-# Has the next `ring_signal` wake the control thread although nothing was put: it waits to let go of a descriptor.
+# Has the next `ring_signal` wake the control thread although nothing was put: it waits to let go of keys, memory or a
+# descriptor that the lane knew.
 cdef inline void ring_nudge(ring_t* ring) noexcept nogil:
     ring.pending = True
 

@@ -156,9 +156,9 @@ cdef void read_message(lane_t* lane, const message_t* message) noexcept nogil:
         lane.hubs[hub.hub.number] = hub
     elif message.kind == MAIL_REMOVE_HUB:
         remove_hub(lane, hub)
-        ring_nudge(&lane.ring)
     elif message.kind == MAIL_TAP:
         tap_use(lane, hub, message.fd, message.offloads, message.turn)
+    if message.kind in (MAIL_REMOVE_PORT, MAIL_RETIRE, MAIL_REMOVE_HUB, MAIL_TAP):
         ring_nudge(&lane.ring)
 
 
@@ -267,6 +267,12 @@ cdef void clear_wake(lane_t* lane) noexcept nogil:
     read(lane.wake, &value, sizeof(value))
 
 
+cdef void heed_wake(lane_t* lane) noexcept nogil:
+    """The mail after the wake-up, so that what is posted meanwhile wakes the lane again."""
+    clear_wake(lane)
+    lane_read_mail(lane)
+
+
 cdef int patience(const lane_t* lane) noexcept nogil:
     """Milliseconds that the lane may sleep; -1: until something happens."""
     cdef uint64_t deadline
@@ -294,7 +300,7 @@ cdef void* lane_run(void* argument) noexcept nogil:
             elif what >= EVENT_TAP:
                 serve_tap(lane, what - EVENT_TAP, <uint32_t>(events[index].data.u64 >> 32), events[index].events)
             else:
-                clear_wake(lane)
+                heed_wake(lane)
         if lane.due != NULL:
             serve_early(lane)
         if lane.reorder.used:

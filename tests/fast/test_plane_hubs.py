@@ -17,6 +17,7 @@ from rhp._fast.dataplane import DataPlane, Selector
 ONE, TWO, PSEUDO = mac(1), mac(2), mac(0x50)
 SITE = Selector("10.2.0.0", "10.2.0.255")
 FREED = 30
+ROUNDS = 1500
 
 
 @pytest.fixture
@@ -298,6 +299,23 @@ def test_a_hubs_descriptors_are_closed_with_it(rig):
     rig.plane.remove_hub(hub.number)
     assert closed(rig, hub.tap)
     assert descriptors() <= before + 1
+
+
+def test_of_two_queues_in_a_row_the_second_is_served(rig):
+    """A lane that has just read of the first must be awake for the second, which it gets while it still clears up."""
+    red = rig.hub()
+    peer = red.peer()
+    wanted = frame(BROADCAST, ONE)
+    for number in range(ROUNDS):
+        with contextlib.closing(Tap()) as first, contextlib.closing(Tap()) as second:
+            rig.plane.attach_tap(0, first.queue.fileno(), TAP_MAC, hub=red.number)
+            # A little later each time, for the moment to be met.
+            for _ in range(number % 300):
+                pass
+            rig.plane.attach_tap(0, second.queue.fileno(), TAP_MAC, hub=red.number)
+            second.send(wanted)
+            assert peer.recv_frame() == wanted
+        rig.plane.poll_events()
 
 
 def test_a_lost_tap_is_one_hubs_own(rig, pair):
