@@ -16,6 +16,7 @@ from rhp._fast.stats cimport stats_t
 cdef struct hub_lane_s:
     hub_t* hub
     int tap                         # The control thread's; -1: none, or lost.
+    int untold                      # The errno of a loss that the ring had no room to tell of.
     int offloads                    # offload_t of the TAP; 0: frames without a header.
     uint32_t turn                   # Counts the queues, so that an event of an earlier one is known as such.
     # Ports.

@@ -41,24 +41,32 @@ cdef void tap_unwatch(lane_t* lane, hub_lane_t* hub) noexcept nogil:
         epoll_ctl(lane.epoll, EPOLL_CTL_DEL, hub.tap, NULL)
 
 
-cdef void lose(lane_t* lane, hub_lane_t* hub, int error) noexcept nogil:
+cdef void tell_lost(lane_t* lane, hub_lane_t* hub, int error) noexcept nogil:
     cdef event_t event
     memset(&event, 0, sizeof(event))
     event.kind = EVENT_TAP_LOST
     event.number = lane.index
     event.detail = error
     event.hub = hub.hub.number
+    hub.untold = 0
+    if not ring_put(&lane.ring, &event, NULL, 0):
+        bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
+        # Nobody else would say it: the next frame for the interface tells it again.
+        hub.untold = error
+
+
+cdef void lose(lane_t* lane, hub_lane_t* hub, int error) noexcept nogil:
     tap_unwatch(lane, hub)
     # The descriptor is closed with the hub, or when the lane has got another one.
     hub.tap = -1
-    if not ring_put(&lane.ring, &event, NULL, 0):
-        bump(&lane.stats.drops[<int>DROP_EVENT_FULL], 1)
+    tell_lost(lane, hub, error)
 
 
 cdef void tap_use(lane_t* lane, hub_lane_t* hub, int fd, int offloads, uint32_t turn) noexcept nogil:
     cdef int error
     tap_unwatch(lane, hub)
     hub.tap = fd
+    hub.untold = 0
     hub.offloads = offloads
     hub.turn = turn
     if lane.epoll >= 0:
@@ -125,6 +133,8 @@ cdef void tap_write(lane_t* lane, hub_lane_t* hub, const parcel_t* parcel) noexc
     cdef int front = VNET_HEADER if hub.offloads else 0
     if hub.tap < 0:
         bump(&hub.stats.drops[<int>DROP_TAP_LOST], 1)
+        if hub.untold:
+            tell_lost(lane, hub, hub.untold)
         return
     if front:
         parcel_to_tap(parcel)

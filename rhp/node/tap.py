@@ -178,7 +178,8 @@ class Tap:
                 async with self._turns:
                     await self.open()
                 break
-            except StartError as error:
+            except (StartError, ValueError) as error:
+                # A hub that is full of addresses for a moment must not end this either.
                 self._journal.write("tap restore failed", interface=name, detail=str(error), retry_in=RETRY_SECONDS)
         self._restoring = None
         self._restored()

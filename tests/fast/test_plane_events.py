@@ -149,6 +149,38 @@ def test_what_found_no_room_is_told_with_a_later_packet(rig):
     ]
 
 
+def test_a_lost_tap_that_found_no_room_is_told_with_a_later_frame(rig):
+    """Nothing but this one event has the interface made again."""
+    peer = rig.peer()
+    rig.plane.poll_events()
+    rig.pour(peer, MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)), 3000)
+    for _ in range(1500):
+        rig.plane.add_port("ethernet")
+    rig.settle()
+    rig.tap.send(frame(BROADCAST, ONE))
+    rig.settle()
+    lost = rig.count("drop-event-full")
+    rig.tap.host.close()
+    wait_for(lambda: rig.count("drop-event-full") > lost)
+    assert not [event for event in rig.plane.poll_events(100_000) if event[0] == "tap-lost"]
+    peer.send_frame(frame(BROADCAST, mac(2)))
+    assert rig.wait_event("tap-lost") == ("tap-lost", 0, errno.ENODEV, 0)
+    for _ in range(5):
+        peer.send_frame(frame(BROADCAST, mac(2)))
+    rig.settle_sockets()
+    assert rig.events("tap-lost") == []
+
+
+def test_who_let_go_of_keys_says_so(rig):
+    """The lanes wipe no keys: the control thread does, and sleeps until it hears that no lane has them."""
+    peer = rig.peer()
+    rig.settle()
+    while rig.plane.poll_events():
+        pass
+    rig.plane.retire(peer.spi_in)
+    assert readable(rig.plane.event_fd, SECONDS)
+
+
 def test_unknown_spis_are_told_at_a_bounded_rate(rig):
     peer = rig.peer()
     for _ in range(500):
