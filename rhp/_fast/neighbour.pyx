@@ -2,8 +2,9 @@
 
 from libc.stdint cimport uint64_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
-from atomic cimport ACQUIRE, RELAXED, RELEASE, cas64, fence, load64, store64
+from atomic cimport ACQUIRE, RELAXED, RELEASE, SEQ_CST, cas64, fence, load64, store64
 from linux_system cimport getrandom, sched_yield
 
 from rhp._fast.entry cimport HUB_MAX_PORT, HUB_STATIC, table_share_take
@@ -53,6 +54,12 @@ cdef bint read_entry(const neighbour_t* entry, neighbour_t* copy) noexcept nogil
     return False
 
 
+cdef void read_patiently(const neighbour_t* entry, neighbour_t* copy) noexcept nogil:
+    """A consistent copy, for the control thread."""
+    while not read_entry(entry, copy):
+        sched_yield()
+
+
 cdef bint write_entry(neighbour_t* entry, const neighbour_t* before, const neighbour_t* wanted) noexcept nogil:
     """Replace the entry unless it changed since `before` was read."""
     cdef uint64_t turn = before.turn
@@ -93,6 +100,23 @@ cdef bint neighbour_find(
     return False
 
 
+cdef void make_way(neighbour_t* entry, int mine, address_t address) noexcept nogil:
+    """The control thread may have set the address while a lane learned it somewhere else: the static entry stays."""
+    cdef neighbour_t copy
+    cdef neighbour_t nothing
+    cdef int index
+    # Against the one in `neighbour_set`: each has written before it looks, so one of them at least sees the other.
+    fence(SEQ_CST)
+    for index in range(NEIGHBOUR_PROBE):
+        if index != mine and read_entry(entry + index, &copy) and holds(&copy, address) and copy.word & HUB_STATIC:
+            break
+    else:
+        return
+    if read_entry(entry + mine, &copy) and holds(&copy, address) and not copy.word & HUB_STATIC:
+        memset(&nothing, 0, sizeof(nothing))
+        write_entry(entry + mine, &copy, &nothing)
+
+
 cdef void neighbour_learn(
     neighbours_t* table, address_t address, uint64_t mac, int port, uint64_t now, uint64_t ageing, rate_t* allowance,
 ) noexcept nogil:
@@ -118,7 +142,8 @@ cdef void neighbour_learn(
             place = index
             old = copy
     if place >= 0 and (allowance == NULL or table_share_take(allowance, table.mask, now)):
-        write_entry(entry + place, &old, &wanted)
+        if write_entry(entry + place, &old, &wanted):
+            make_way(entry, place, address)
 
 
 cdef void overwrite(neighbour_t* entry, const neighbour_t* wanted) noexcept nogil:
@@ -130,7 +155,7 @@ cdef void overwrite(neighbour_t* entry, const neighbour_t* wanted) noexcept nogi
 
 cdef void erase(neighbour_t* entry) noexcept nogil:
     cdef neighbour_t nothing
-    nothing.high = nothing.low = nothing.word = nothing.seen = 0
+    memset(&nothing, 0, sizeof(nothing))
     overwrite(entry, &nothing)
 
 
@@ -142,8 +167,7 @@ cdef int static_place(const neighbour_t* entry, address_t address) noexcept nogi
     cdef int index
     cdef neighbour_t copy
     for index in range(NEIGHBOUR_PROBE):
-        if not read_entry(entry + index, &copy):
-            continue
+        read_patiently(entry + index, &copy)
         if holds(&copy, address):
             return index
         if copy.word == 0 and empty < 0:
@@ -167,8 +191,10 @@ cdef int neighbour_set(neighbours_t* table, address_t address, uint64_t mac, int
     wanted.word = (mac << 16) | HUB_STATIC | <uint64_t>port
     wanted.seen = 0
     overwrite(entry + place, &wanted)
+    fence(SEQ_CST)
     for index in range(NEIGHBOUR_PROBE):
-        if index != place and read_entry(entry + index, &copy) and holds(&copy, address):
+        read_patiently(entry + index, &copy)
+        if index != place and holds(&copy, address):
             erase(entry + index)
     return 0
 
@@ -179,7 +205,8 @@ cdef bint neighbour_remove(neighbours_t* table, address_t address) noexcept nogi
     cdef bint removed = False
     cdef int index
     for index in range(NEIGHBOUR_PROBE):
-        if read_entry(entry + index, &copy) and holds(&copy, address):
+        read_patiently(entry + index, &copy)
+        if holds(&copy, address):
             erase(entry + index)
             removed = True
     return removed
@@ -191,5 +218,6 @@ cdef void neighbours_forget_port(neighbours_t* table, int port) noexcept nogil:
     for index in range(table.mask + 1 + NEIGHBOUR_PROBE):
         if load64(&table.entries[index].word, RELAXED) == 0:
             continue
-        if read_entry(table.entries + index, &copy) and copy.word != 0 and <int>(copy.word & HUB_MAX_PORT) == port:
+        read_patiently(table.entries + index, &copy)
+        if copy.word != 0 and <int>(copy.word & HUB_MAX_PORT) == port:
             erase(table.entries + index)
