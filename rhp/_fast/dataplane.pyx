@@ -10,7 +10,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from posix.time cimport timespec
 
-from atomic cimport RELAXED, load64, store64
+from atomic cimport RELAXED, RELEASE, load64, store64
 from linux_system cimport CLOCK_MONOTONIC, clock_gettime, read, write
 
 from rhp._fast.address cimport address_parse
@@ -380,7 +380,8 @@ cdef class DataPlane(Lanes):
             self._port(port)
         for index in range(self.prepared):
             store64(&self._lane[index].mirror.port, MIRROR_EVERY_PORT if port is None else port, RELAXED)
-            store64(&self._lane[index].mirror.octets, octets, RELAXED)
+            # The port before the octets, which set it going.
+            store64(&self._lane[index].mirror.octets, octets, RELEASE)
 
     def poll_frames(self, limit: int = 256) -> list[tuple]:
         cdef int index

@@ -8,7 +8,7 @@ from rhp._fast.entry cimport HUB_MAX_PORT, HUB_STATIC, table_share_take
 from rhp._fast.frame cimport mac_is_group
 from rhp._fast.neighbour cimport neighbours_free, neighbours_new
 from rhp._fast.rate cimport rate_t
-from atomic cimport ACQUIRE, RELAXED, SEQ_CST, cas64, load64, store64
+from atomic cimport ACQUIRE, RELAXED, SEQ_CST, cas64, fence, load64, store64
 from linux_system cimport getrandom
 
 cdef enum:
@@ -57,6 +57,8 @@ cdef int hub_lookup(const hub_t* hub, uint64_t mac, uint64_t now) noexcept nogil
     for index in range(HUB_PROBE):
         word = load64(&entry[index].word, RELAXED)
         if word >> 16 == mac and word != 0:
+            # A station that came just now must not be seen with the age of who had its place before.
+            fence(ACQUIRE)
             return HUB_UNKNOWN if expired(hub, entry + index, word, now) else <int>(word & HUB_MAX_PORT)
     return HUB_UNKNOWN
 

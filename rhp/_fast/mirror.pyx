@@ -3,7 +3,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from atomic cimport RELAXED, load64
+from atomic cimport ACQUIRE, RELAXED, load64
 
 from rhp._fast.events cimport EVENT_FRAME, event_t, ring_put
 from rhp._fast.stats cimport bump
@@ -12,7 +12,7 @@ from rhp._fast.stats cimport bump
 cdef void mirror_copy(
     mirror_t* mirror, int port, bint outward, const uint8_t* data, uint32_t len, uint64_t now,
 ) noexcept nogil:
-    cdef uint64_t octets = load64(&mirror.octets, RELAXED)
+    cdef uint64_t octets = load64(&mirror.octets, ACQUIRE)
     cdef uint64_t wanted = load64(&mirror.port, RELAXED)
     cdef event_t event
     if octets == 0 or (wanted != MIRROR_EVERY_PORT and wanted != <uint64_t>port):

@@ -58,7 +58,7 @@ class LogRing(logging.Handler):
     def lines(self, wanted: Callable[[Line], bool], most: int) -> list[Line]:
         """The newest `most` lines that are wanted, the oldest of them first."""
         found: list[Line] = []
-        for line in reversed(self._lines):
+        for line in reversed(self._lines.copy()):
             if len(found) >= most:
                 break
             if wanted(line):
