@@ -2,6 +2,9 @@
 
 Told: that the node serves, what it does, that it lives, that it ends. Kept there: queues of the TAP,
 so that the interface outlives a restart. Without a manager, nothing of this happens.
+
+Nothing waits for a manager that does not read, for the guard has handshakes to serve: what finds no room in its socket
+is said later, before the next thing that is said.
 """
 
 from __future__ import annotations
@@ -9,11 +12,30 @@ from __future__ import annotations
 import array
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 _FIRST_FD = 3
 _MOST_FDS = 253  # As many as one message carries (SCM_MAX_FD).
+_MOST_LATE = 256
+"""Messages that may wait for room; more than the interfaces of any node need."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is said, about which descriptors and whose name they have."""
+
+    text: str
+    name: str = ""
+    fds: tuple[int, ...] = ()
+
+    def close(self) -> None:
+        """Close the descriptors."""
+        for fd in self.fds:
+            with suppress(OSError):
+                os.close(fd)
 
 
 class Manager:
@@ -24,6 +46,7 @@ class Manager:
         self._address = _address(found.get("NOTIFY_SOCKET", ""))
         self.watchdog = _watchdog(found)
         self._kept = _listen_fds(found)
+        self._late: deque[_Message] = deque()
         for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
             os.environ.pop(name, None)
 
@@ -34,28 +57,31 @@ class Manager:
 
     def ready(self, status: str) -> None:
         """The node serves; also, it does so again."""
-        self._tell(f"READY=1\nSTATUS={status}")
+        self._tell(_Message(f"READY=1\nSTATUS={status}"))
 
     def status(self, status: str) -> None:
         """A line for `systemctl status`."""
-        self._tell(f"STATUS={status}")
+        self._leave_unsaid(lambda one: one.text.startswith("STATUS="))
+        self._tell(_Message(f"STATUS={status}"))
 
     def stopping(self, status: str) -> None:
         """The end has begun."""
-        self._tell(f"STOPPING=1\nSTATUS={status}")
+        self._tell(_Message(f"STOPPING=1\nSTATUS={status}"))
 
     def alive(self) -> None:
-        """Everything is in order; to be said within each `watchdog` seconds."""
-        self._tell("WATCHDOG=1")
+        """Everything is in order; to be said within each `watchdog` seconds. One that finds no room is not kept."""
+        if self._caught_up():
+            self._said(_Message("WATCHDOG=1"))
 
     def keep(self, name: str, fds: Sequence[int]) -> None:
         """Have copies of these descriptors kept under a name, until `forget` or the end of the service."""
         for start in range(0, len(fds), _MOST_FDS):
-            self._tell(f"FDSTORE=1\nFDNAME={name}", fds[start : start + _MOST_FDS])
+            self._tell(_Message(f"FDSTORE=1\nFDNAME={name}", name, tuple(fds[start : start + _MOST_FDS])))
 
     def forget(self, name: str) -> None:
         """Have them closed."""
-        self._tell(f"FDSTOREREMOVE=1\nFDNAME={name}")
+        self._leave_unsaid(lambda one: one.name == name)
+        self._tell(_Message(f"FDSTOREREMOVE=1\nFDNAME={name}", name))
 
     def take(self, name: str) -> tuple[int, ...]:
         """The descriptors that were kept, or given at the start, under that name; they are the caller's from now on."""
@@ -71,20 +97,48 @@ class Manager:
         return tuple(fd for name in names for fd in self._kept.pop(name))
 
     def close(self) -> None:
-        """Close what nobody took."""
+        """Close what nobody took, and what could not be said."""
+        self._leave_unsaid(lambda _: True)
         for fds in self._kept.values():
             for fd in fds:
                 with suppress(OSError):
                     os.close(fd)
         self._kept = {}
 
-    def _tell(self, text: str, fds: Sequence[int] = ()) -> None:
-        if self._address is None:
+    def _tell(self, message: _Message) -> None:
+        """Say it, or say it later; the descriptors stay the caller's."""
+        if self._address is None or (self._caught_up() and self._said(message)):
             return
-        notes = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
-        # A manager that does not listen any more is no reason to end.
-        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.sendmsg([text.encode()], notes, 0, self._address)
+        if len(self._late) < _MOST_LATE:
+            # By then the caller may have closed them.
+            with suppress(OSError):
+                self._late.append(_Message(message.text, message.name, tuple(os.dup(fd) for fd in message.fds)))
+
+    def _caught_up(self) -> bool:
+        """Whether nothing waits any more, after another attempt at what did, in its order."""
+        while self._late and self._said(self._late[0]):
+            self._late.popleft().close()
+        return not self._late
+
+    def _said(self, message: _Message) -> bool:
+        """Whether it is out of the way: said, or without anybody to say it to, which is no reason to end."""
+        if self._address is None:
+            return True
+        notes = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", message.fds))] if message.fds else []
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+                sender.sendmsg([message.text.encode()], notes, socket.MSG_DONTWAIT, self._address)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True
+
+    def _leave_unsaid(self, pointless: Callable[[_Message], bool]) -> None:
+        """Drop what waits and has no point any more."""
+        for message in [one for one in self._late if pointless(one)]:
+            self._late.remove(message)
+            message.close()
 
 
 def _address(written: str) -> str | None:

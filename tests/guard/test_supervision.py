@@ -1,8 +1,10 @@
 """What a service manager hears: by a manager played here, which listens on a socket as systemd does."""
 
 import asyncio
+import contextlib
 import os
 import socket
+import threading
 
 import pytest
 
@@ -34,6 +36,18 @@ class Listener:
 
     def words(self):
         return self.heard()[0]
+
+    def fill(self):
+        """Have no room for another word, as a manager that does not read."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    sender.sendto(b"X_OTHER=1", self.path)
+
+    def words_since(self):
+        """What was said to a manager that was full, and is not any more."""
+        return [word for word in self.words() if word != "X_OTHER=1"]
 
     def close(self):
         self._socket.close()
@@ -137,6 +151,66 @@ def test_a_manager_that_has_gone_is_no_reason_to_end(manager, listener):
     listener.close()
     manager.ready("serving")
     manager.alive()
+
+
+def at_once(act):
+    """Nothing of it may wait; in a thread, so that what waits fails and does not hang."""
+    thread = threading.Thread(target=act, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_a_manager_that_does_not_read_is_not_waited_for(manager, listener):
+    listener.fill()
+
+    def act():
+        manager.ready("serving, 0 tunnels up")
+        manager.alive()
+        for tunnels in range(3):
+            manager.status(f"serving, {tunnels} tunnels up")
+
+    at_once(act)
+    assert listener.words_since() == []
+    # It reads again. The beat of before would be a lie; of the lines, the last one counts.
+    manager.alive()
+    assert listener.words_since() == [
+        "READY=1\nSTATUS=serving, 0 tunnels up",
+        "STATUS=serving, 2 tunnels up",
+        "WATCHDOG=1",
+    ]
+    manager.alive()
+    assert listener.words_since() == ["WATCHDOG=1"]
+
+
+def test_descriptors_for_a_manager_that_does_not_read_are_kept_later(manager, listener):
+    reader, writer = os.pipe()
+    listener.fill()
+
+    def act():
+        manager.forget("tap-rhp0")
+        manager.keep("tap-rhp0", [reader])
+        manager.keep("tap-rhp1", [reader])
+        # Whose interface has gone must not be there for what was not said.
+        manager.forget("tap-rhp1")
+
+    at_once(act)
+    os.close(reader)
+    listener.words()
+    manager.alive()
+    said, fds = listener.heard()
+    assert said == [
+        "FDSTOREREMOVE=1\nFDNAME=tap-rhp0",
+        "FDSTORE=1\nFDNAME=tap-rhp0",
+        "FDSTOREREMOVE=1\nFDNAME=tap-rhp1",
+        "WATCHDOG=1",
+    ]
+    for fd in fds:
+        os.close(fd)
+    # Nobody has it any more.
+    with pytest.raises(BrokenPipeError):
+        os.write(writer, b"who reads this?")
+    os.close(writer)
 
 
 @pytest.mark.parametrize(
