@@ -13,7 +13,7 @@ from guard_apart import apart, refusal
 from rhp.guard import sockets, taps
 from rhp.guard.kinds import Start
 from rhp.guard.policy import GuardPolicy
-from rhp.guard.sandbox import calls, capabilities, guard, landlock, node, process, seccomp
+from rhp.guard.sandbox import calls, capabilities, guard, landlock, namefiles, node, process, seccomp
 from rhp.guard.sandbox.accounts import Accounts
 from rhp.guard.sandbox.bpf import Label, assemble, equal, give, load
 from rhp.guard.sandbox.capabilities import Capability
@@ -287,6 +287,58 @@ def test_files_that_may_be_written(tmp_path, name, expected):
         return refusal(lambda: (tmp_path / name).write_bytes(b"x"))
 
     assert apart(act) == expected
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "expected"),
+    [
+        ("run/NetworkManager/resolv.conf", "run/NetworkManager"),
+        ("run/systemd/resolve/stub-resolv.conf", "run/systemd/resolve"),
+        # Nothing broad, and nothing where keys are: only the file.
+        ("run/resolv.conf", "run/resolv.conf"),
+        ("run/secrets/resolv.conf", "run/secrets/resolv.conf"),
+        ("run/user/0/resolv.conf", "run/user/0/resolv.conf"),
+        ("root/resolv.conf", "root/resolv.conf"),
+        ("resolv.conf", "resolv.conf"),
+        ("etc/keys/resolv.conf", "etc/keys/resolv.conf"),
+        ("etc/other.conf", None),
+        # Not there yet: its daemon begins later.
+        ("run/connman/resolv.conf", "run/connman"),
+        # A folder in its place.
+        ("root", None),
+    ],
+)
+def test_where_the_files_lie_that_names_are_looked_up_by(tmp_path, leads_to, expected):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "root").mkdir()
+    link = tmp_path / "etc" / "resolv.conf"
+    link.symlink_to(tmp_path / leads_to)
+    plain = tmp_path / "etc" / "hosts"
+    plain.touch()
+    found = namefiles.behind((link, plain), tmp_path / "run")
+    assert found == ([str(tmp_path / expected)] if expected else [])
+
+
+def test_a_resolv_conf_in_run_is_read_also_when_it_was_replaced(tmp_path, monkeypatch):
+    folder = tmp_path / "run" / "NetworkManager"
+    folder.mkdir(parents=True)
+    (folder / "resolv.conf").write_text("nameserver 192.0.2.53")
+    link = tmp_path / "resolv.conf"
+    link.symlink_to(folder / "resolv.conf")
+    secret = tmp_path / "run" / "secret"
+    secret.touch()
+    monkeypatch.setattr(namefiles.behind, "__defaults__", ((link,), tmp_path / "run"))
+
+    rules = node._rules(Start(65534, 65534, ()), [])
+    (folder / "new").write_text("nameserver 192.0.2.54")
+    (folder / "new").rename(folder / "resolv.conf")
+
+    def reads():
+        process.close_up()
+        rules.restrict()
+        return refusal(secret.read_text) if link.resolve().read_text() == "nameserver 192.0.2.54" else 98
+
+    assert apart(reads) == errno.EACCES
 
 
 def test_capabilities_are_kept_or_gone():

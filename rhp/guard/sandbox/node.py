@@ -7,7 +7,8 @@
     system calls    what a program that only moves packets has no use for
 
 `rhp.guard.sandbox.calls` lists the calls. /etc is read as a whole, but not listed: names are looked up by files that
-others replace while we run (resolv.conf, hosts, nsswitch.conf). What is secret there its mode keeps from this user.
+others replace while we run (resolv.conf, hosts, nsswitch.conf), and so is what these lead to (`namefiles`). What is
+secret there its mode keeps from this user.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 from collections.abc import Iterable
 
 from rhp.guard.kinds import Start
-from rhp.guard.sandbox import capabilities, landlock, process, seccomp
+from rhp.guard.sandbox import capabilities, landlock, namefiles, process, seccomp
 
 NAME = "rhp-node"
 _SYSTEM = ("/usr", "/lib", "/lib64", "/proc", "/run/systemd/resolve")
@@ -52,7 +53,7 @@ def _rules(start: Start, missing: list[str]) -> landlock.Ruleset | None:
         missing.append(f"files are guarded by their modes alone, for this kernel has no Landlock ({error.strerror})")
         return None
     rules.allow(landlock.READ, (*_SYSTEM, *_python()))
-    rules.allow(landlock.READ_FILE, ("/etc", *_DEVICES))
+    rules.allow(landlock.READ_FILE, ("/etc", *namefiles.behind(), *_DEVICES))
     rules.allow(landlock.WRITE_FILE, _DEVICES)
     rules.allow(landlock.WRITE, start.folders)
     return rules
