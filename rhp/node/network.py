@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from rhp.guard.guard import Guard
 from rhp.guard.protocol import Answer, NetworkQuestion, Refused
 
 Done = Callable[[Answer], None]
+
+_logger = logging.getLogger("rhp")
 
 
 class NetworkQueue:
@@ -48,5 +51,8 @@ class NetworkQueue:
             try:
                 if done is not None:
                     done(answer)
+            except Exception:
+                # A mistake of ours with one answer must not leave all later questions unasked, and has to be seen.
+                _logger.exception("answer not taken")
             finally:
                 self._queue.task_done()

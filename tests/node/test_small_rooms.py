@@ -1,5 +1,6 @@
 """The node's small parts: MAC addresses, selectors as text, the queue in front of the guard, lanes."""
 
+import asyncio
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -159,6 +160,26 @@ def test_questions_are_asked_in_order_and_a_broken_guard_is_an_answer(run):
         assert answers == [Done(), Refused("the guard failed: RuntimeError"), Done()]
 
     run(body())
+
+
+def test_who_cannot_take_an_answer_takes_no_other_along(run, caplog):
+    class Guard:
+        async def ask(self, question):
+            return Done()
+
+    async def body():
+        queue = NetworkQueue(Guard())
+        queue.start()
+        answers = []
+        queue.submit(AddRoute("10.1.0.0/16", "rhp0"), {}.__getitem__)
+        queue.submit(AddRoute("10.2.0.0/16", "rhp0"), answers.append)
+        await asyncio.wait_for(queue.drained(), 10)
+        await queue.close()
+        assert answers == [Done()]
+
+    run(body())
+    assert "answer not taken" in caplog.text
+    assert "KeyError" in caplog.text
 
 
 def test_networks_of_a_default_route():
