@@ -34,13 +34,17 @@ KEEP_SECONDS = 5.0
 
 @dataclass(slots=True)
 class _Given:
-    """What one IKE SA brought, the peer's outer address, and what its children reach (by their ids)."""
+    """What one IKE SA brought, the peer's outer address, and its children as they were established, by their ids."""
 
     connection: str
     assignment: Assignment
     remote: IpAddress
-    reach: dict[int, list[IpNetwork]] = field(default_factory=dict)
+    children: dict[int, events.ChildEstablished] = field(default_factory=dict)
     told: bool = False
+
+    def reach(self) -> list[IpNetwork]:
+        """What lies behind the children."""
+        return [net for child in self.children.values() for net in _reach(child, self.assignment)]
 
 
 class Assigned:
@@ -73,11 +77,14 @@ class Assigned:
         match event:
             case events.AddressesAssigned(ike_id, connection, _, path, assignment):
                 self._forget_kept(connection)
-                self._given[ike_id] = _Given(connection, assignment, path.remote.ip)
+                # A reauthentication brings another assignment for children that stay: they are renewed, not established.
+                before = self._given.get(ike_id)
+                children = before.children if before is not None else {}
+                self._given[ike_id] = _Given(connection, assignment, path.remote.ip, children)
             case events.ChildEstablished(child_id, ike_id) if ike_id in self._given:
-                self._given[ike_id].reach[child_id] = _reach(event, self._given[ike_id].assignment)
+                self._given[ike_id].children[child_id] = event
             case events.ChildClosed(child_id, ike_id) if ike_id in self._given:
-                self._given[ike_id].reach.pop(child_id, None)
+                self._given[ike_id].children.pop(child_id, None)
             case events.IkeClosed(ike_id) if ike_id in self._given:
                 self._keep(self._given.pop(ike_id), KEEP_SECONDS if again else 0.0)
             case _:
@@ -112,7 +119,7 @@ class Assigned:
     def _keep(self, given: _Given, seconds: float) -> None:
         self._forget_kept(given.connection)
         if seconds and not any(one.connection == given.connection for one in self._given.values()):
-            given.reach.clear()
+            given.children.clear()
             timer = self._loop.call_later(seconds, self._kept_long_enough, given.connection)
             self._kept[given.connection] = given, timer
 
@@ -169,7 +176,7 @@ class Assigned:
 
     def _wanted_dns(self) -> tuple[SetDns | None, str]:
         for given in self._given.values():
-            reach = [net for nets in given.reach.values() for net in nets]
+            reach = given.reach()
             servers = tuple(str(ip) for ip in given.assignment.dns if any(ip in net for net in reach))
             if servers:
                 # Where everything goes through the tunnel, all names do (RFC 8598 section 2).

@@ -198,6 +198,22 @@ def test_name_servers_that_the_tunnel_reaches_are_set_while_it_is_up(at_desk):
     at_desk(test)
 
 
+def test_another_name_server_by_a_reauthentication_takes_the_place_of_the_first(at_desk):
+    # The IKE SA that speaks for the lineage keeps its id, and so do the children: they are renewed, not established.
+    renewed = events.ChildRekeyed(9, 1, "office", "net", 1, 3, 4, "suite")
+
+    async def test(desk):
+        await desk.hear(given(1, dns=DNS), child(1))
+        assert await desk.hear(given(1, dns=(ip_address("10.1.0.54"),)), renewed) == [
+            SetDns("rhp0", ("10.1.0.54",), ())
+        ]
+        # What lies behind the child goes by what was assigned last.
+        fewer = given(1, dns=(ip_address("10.1.0.54"),), subnets=(ip_network("10.1.9.0/24"),))
+        assert await desk.hear(fewer) == [ClearDns("rhp0")]
+
+    at_desk(test)
+
+
 @pytest.mark.parametrize("everything", ["0.0.0.0/0", "::/0"])
 def test_where_everything_goes_through_the_tunnel_all_names_do(at_desk, everything):
     # RFC 8598 section 2: INTERNAL_DNS_DOMAIN means something beside a way out of one's own, and else nothing.
