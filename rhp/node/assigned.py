@@ -31,6 +31,9 @@ Selectors = tuple[TrafficSelector, ...]
 KEEP_SECONDS = 5.0
 """How long an address outlives its IKE SA while the connection is tried again."""
 
+DNS_AGAIN_SECONDS = 30.0
+"""Until name servers that were refused are tried again: the system's resolver may only be starting."""
+
 
 @dataclass(slots=True)
 class _Given:
@@ -71,13 +74,16 @@ class Assigned:
         self._kept: dict[str, tuple[_Given, asyncio.TimerHandle]] = {}
         self._present: dict[IpInterface, str] = {}
         self._dns: SetDns | None = None
+        self._dns_problem = ""
+        self._dns_again: asyncio.TimerHandle | None = None
+        self._stopped = False
 
     def heard(self, event: events.Event, *, again: bool) -> None:
         """Look at an event of the engine; `again` says whether the connection will be tried again."""
         match event:
             case events.AddressesAssigned(ike_id, connection, _, path, assignment):
                 self._forget_kept(connection)
-                # A reauthentication brings another assignment for children that stay: they are renewed, not established.
+                # After a reauthentication another one is for children that stay: they are renewed, not established.
                 before = self._given.get(ike_id)
                 children = before.children if before is not None else {}
                 self._given[ike_id] = _Given(connection, assignment, path.remote.ip, children)
@@ -109,10 +115,13 @@ class Assigned:
         """The interface was made anew: everything again."""
         self._present.clear()
         self._dns = None
+        self._call_off_dns()
         self._follow()
 
     def stop(self) -> None:
         """Wait for nothing any more."""
+        self._stopped = True
+        self._call_off_dns()
         for connection in list(self._kept):
             self._forget_kept(connection)
 
@@ -168,11 +177,22 @@ class Assigned:
         if wanted == self._dns:
             return
         self._dns = wanted
+        self._call_off_dns()
         if wanted is not None:
-            self._queue.submit(wanted, partial(self._dns_set, wanted, connection))
+            self._set_dns(wanted, connection)
         else:
             self._queue.submit(ClearDns(self._interface))
             self._journal.write("dns removed", interface=self._interface)
+
+    def _set_dns(self, question: SetDns, connection: str) -> None:
+        self._dns_again = None
+        self._queue.submit(question, partial(self._dns_set, question, connection))
+
+    def _call_off_dns(self) -> None:
+        self._dns_problem = ""
+        if self._dns_again is not None:
+            self._dns_again.cancel()
+            self._dns_again = None
 
     def _wanted_dns(self) -> tuple[SetDns | None, str]:
         for given in self._given.values():
@@ -191,7 +211,7 @@ class Assigned:
 
     def _dns_set(self, question: SetDns, connection: str, answer: Answer) -> None:
         if isinstance(answer, Refused):
-            self._journal.write("dns skipped", connection=connection, detail=answer.reason)
+            self._dns_refused(question, connection, answer.reason)
             return
         self._journal.write(
             "dns set",
@@ -200,6 +220,14 @@ class Assigned:
             dns=" ".join(question.servers),
             domains=" ".join(question.domains),
         )
+
+    def _dns_refused(self, question: SetDns, connection: str, reason: str) -> None:
+        """Tell it once, and try again later, if nothing else is wanted by then."""
+        if reason != self._dns_problem:
+            self._journal.write("dns skipped", connection=connection, detail=reason)
+        if question is self._dns and not self._stopped:
+            self._dns_problem = reason
+            self._dns_again = self._loop.call_later(DNS_AGAIN_SECONDS, self._set_dns, question, connection)
 
 
 def _safe(address: IpInterface, remote: IpAddress) -> IpInterface:

@@ -21,7 +21,7 @@ from rhp.ike.config import ChildConfig
 from rhp.ike.errors import Fault
 from rhp.ike.path import Endpoint, Path
 from rhp.node import keeper as keeper_module
-from rhp.node.assigned import KEEP_SECONDS, Assigned
+from rhp.node.assigned import DNS_AGAIN_SECONDS, KEEP_SECONDS, Assigned
 from rhp.node.pseudomac import pseudo_gateway
 from rhp.pki.identity import parse_identity
 from rhp.wire.iana import TsType
@@ -266,6 +266,53 @@ def test_what_the_guard_refuses_is_told(at_desk):
         await desk.hear(given(1, dns=DNS), child(1))
         assert desk.words() == ["address skipped", "dns skipped"]
         assert desk.assigned.addresses() == desk.claimed == []
+
+    at_desk(test)
+
+
+def test_name_servers_that_were_refused_are_tried_again(at_desk):
+    async def test(desk):
+        wanted = [SetDns("rhp0", ("10.1.0.53",), ())]
+        desk.rig.guard.refusals = {SetDns: "no resolver"}
+        await desk.hear(given(1, dns=DNS), child(1))
+        desk.later.advance(DNS_AGAIN_SECONDS - 0.1)
+        assert await desk.hear() == []
+        for _ in range(2):
+            desk.later.advance(DNS_AGAIN_SECONDS)
+            assert await desk.hear() == wanted
+        assert desk.words().count("dns skipped") == 1
+        desk.rig.guard.refusals = {}
+        desk.later.advance(DNS_AGAIN_SECONDS)
+        assert await desk.hear() == wanted
+        assert desk.words()[-1] == "dns set"
+        assert desk.later.waiting == []
+
+    at_desk(test)
+
+
+@pytest.mark.parametrize(
+    "end", [lambda desk: desk.assigned.heard(closed(1), again=False), lambda desk: desk.assigned.stop()]
+)
+def test_name_servers_that_nobody_wants_any_more_are_not_tried_again(at_desk, end):
+    async def test(desk):
+        desk.rig.guard.refusals = {SetDns: "no resolver"}
+        await desk.hear(given(1, dns=DNS), child(1))
+        end(desk)
+        await desk.hear()
+        desk.later.advance(10 * DNS_AGAIN_SECONDS)
+        assert await desk.hear() == []
+
+    at_desk(test)
+
+
+def test_a_refusal_that_comes_after_the_end_starts_nothing(at_desk):
+    async def test(desk):
+        desk.rig.guard.refusals = {SetDns: "no resolver"}
+        desk.assigned.heard(given(1, dns=DNS), again=False)
+        desk.assigned.heard(child(1), again=False)
+        desk.assigned.stop()
+        await desk.hear()
+        assert desk.later.waiting == []
 
     at_desk(test)
 
