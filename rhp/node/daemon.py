@@ -41,9 +41,10 @@ from rhp.node.growth import Growth
 from rhp.node.hooks import HookAsker
 from rhp.node.hubs import Hubs, places
 from rhp.node.journal import Journal
-from rhp.node.keeper import Keeper, resolve
+from rhp.node.keeper import Keeper
 from rhp.node.log import EventLog
 from rhp.node.logring import LogRing, wants
+from rhp.node.names import Names
 from rhp.node.network import NetworkQueue
 from rhp.node.pathmtu import PathMtus
 from rhp.node.pathwatch import PathWatch
@@ -324,7 +325,7 @@ class Node:
             self._journal,
             self._settings.hosts,
             self._config.connections,
-            resolve,
+            Names().resolve,
             source_address,
         )
 

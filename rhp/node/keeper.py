@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -350,16 +349,3 @@ def _call_off(charge: Charge) -> None:
         charge.task.cancel()
         # The next one does not wait for its end.
         charge.task = None
-
-
-async def resolve(host: str) -> list[IpAddress]:
-    """The addresses of a host name, in the system's order, each once; OSError when it has none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, 500, type=socket.SOCK_DGRAM)
-    addresses: dict[IpAddress, None] = {}
-    for family, _, _, _, address in found:
-        text = str(address[0]).partition("%")[0]
-        if family == socket.AF_INET:
-            addresses.setdefault(IPv4Address(text))
-        elif family == socket.AF_INET6:
-            addresses.setdefault(IPv6Address(text))
-    return list(addresses)

@@ -264,15 +264,6 @@ def test_no_next_try_is_told_of_a_connection_that_waits(make_rig, make_connectio
     run(call())
 
 
-def test_the_resolver_gives_each_address_once(run):
-    async def look():
-        found = await keeper_module.resolve("localhost")
-        assert ip_address("127.0.0.1") in found
-        assert len(found) == len(set(found))
-
-    run(look())
-
-
 def test_a_waiting_connection_is_called_once_when_an_operator_asks(make_rig, make_connection, make_wire, quick, run):
     async def call():
         retransmit = Retransmit(tries=1, base=0.01)
