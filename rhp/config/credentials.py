@@ -162,15 +162,20 @@ def _certificates(
 
 
 def _check_validity(place: Place, name: str, der: bytes, findings: Findings, now: datetime) -> None:
+    """Warn only: dates are judged at each handshake, and one certificate must not keep the other tunnels down.
+
+    Also a board without a clock of its own does not know the date at its start, but later.
+    """
     first, last = certificate_validity(der)
     if now > last:
-        findings.add(place, f"the certificate in {name} ended on {last:%Y-%m-%d}; write one that is valid")
+        said = f"ended on {last:%Y-%m-%d}, and whoever needs it is refused; write one that is valid"
     elif now < first:
-        findings.add(
-            place, f"the certificate in {name} begins on {first:%Y-%m-%d}; set the clock, or write another one"
-        )
+        said = f"begins on {first:%Y-%m-%d}, and whoever needs it is refused; set the clock, or write another one"
     elif now + _SOON > last:
-        findings.add(place, f"the certificate in {name} ends on {last:%Y-%m-%d}; renew it soon", warning=True)
+        said = f"ends on {last:%Y-%m-%d}; renew it soon"
+    else:
+        return
+    findings.add(place, f"the certificate in {name} {said}", warning=True)
 
 
 def _check_identity(here: tuple[str, ...], peering: Peering, own: tuple[bytes, ...], findings: Findings) -> None:

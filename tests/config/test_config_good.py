@@ -269,6 +269,27 @@ def test_a_certificate_near_its_end_gives_a_warning(written, now):
     assert "renew it soon" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("name", "authority", "where", "words"),
+    [
+        ("old.example.org", "ca", "local.certs[0]", "ended on 2026-02-25"),
+        ("future.example.org", "ca", "local.certs[0]", "begins on 2026-03-30"),
+        ("a.example.org", "old.example.org", "remote.cas[0]", "ended on 2026-02-25"),
+        ("a.example.org", "future.example.org", "remote.cas[0]", "begins on 2026-03-30"),
+    ],
+)
+def test_a_certificate_outside_its_dates_keeps_no_other_tunnel_down(written, now, name, authority, where, words):
+    text = (
+        f'[connections.office]\nlocal.id = "{name}"\nlocal.certs = "{name}.pem"\n'
+        f'local.key = "{name}.key"\nremote.id = "%any"\nremote.cas = "{authority}.pem"\n'
+        '[connections.other]\npsk_file = "office.psk"\nlocal.id = "a.example.org"\nremote.id = "c.example.org"\n'
+    )
+    loaded = load(written(text), now)
+    (problem,) = [one for one in loaded.warnings if one.where == f"connections.office.{where}"]
+    assert words in problem.message
+    assert [one.name for one in loaded.engine.connections] == ["office", "other"]
+
+
 def test_a_mixed_pair_proves_itself_in_two_ways(written, now):
     text = (
         '[connections.office]\npsk_file = "office.psk"\nlocal.id = "a.example.org"\nlocal.certs = "a.example.org.pem"\n'

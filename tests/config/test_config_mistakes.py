@@ -203,8 +203,6 @@ REPLACED_IN_CERTS = [
     ("a.example.org.pem", "a.example.org.key", "connections.office.local.certs[0]", 4, []),
     ("a.example.org.key", "a.example.org.pem", "connections.office.local.key", 5, []),
     ("ca.pem", "nothing.pem", "connections.office.remote.cas[0]", 7, ["no file"]),
-    ("ca.pem", "old.example.org.pem", "connections.office.remote.cas[0]", 7, ["ended on 2026-02-25"]),
-    ("a.example.org.pem", "future.example.org.pem", "connections.office.local.certs[0]", 4, ["begins on 2026-03-30"]),
     ('local.key = "a.example.org.key"', "", "connections.office.local.key", 3, ["certificates need it"]),
     ('remote.cas = ["ca.pem"]', 'remote.auth = "pubkey"', "connections.office.remote.cas", 6, ["CA to trust"]),
     ('remote.cas = ["ca.pem"]', "", "connections.office.remote.cas", 6, ["CA to trust"]),

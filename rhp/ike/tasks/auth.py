@@ -19,6 +19,7 @@ from rhp.ike import lifecycle, resumption
 from rhp.ike.errors import Fault, LocalError
 from rhp.ike.events import AuthenticationFailed
 from rhp.ike.ike_sa import IkeSa
+from rhp.ike.tasks.cert import own_dates
 from rhp.ike.tasks.identify import proof_kind, refusal
 from rhp.ike.tasks.notices import first_error, notify_name
 from rhp.ike.tasks.registry import hook
@@ -124,6 +125,7 @@ class Authenticate(Task):
         name = notify_name(error.type)
         detail = f"the peer answered {name}"
         if error.type == NotifyType.AUTHENTICATION_FAILED:
+            detail += own_dates(turn)
             turn.ctx.count("authentication-refused-by-peer")
             wanted = sa.peer or sa.config.remote.pattern.identity
             turn.ctx.emit(

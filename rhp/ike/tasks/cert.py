@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from rhp.ike.tasks.registry import hook
 from rhp.ike.turn import Task, Turn
+from rhp.pki.certificate import certificate_validity
 from rhp.pki.certreq import certreq_data
 from rhp.wire.cert import CERT
 from rhp.wire.certreq import CERTREQ
@@ -51,6 +52,18 @@ class Certificates(Task):
     def process(self, turn: Turn) -> None:
         """Keep the peer's chain for the proof; what is no X.509 certificate is not looked at."""
         turn.sa.shake.peer_chain = x509_chain(turn.message)
+
+
+def own_dates(turn: Turn) -> str:
+    """What is wrong with the dates of our own chain, for the end of a sentence; nobody believes us then."""
+    local, now = turn.sa.config.local, turn.ctx.wall_clock()
+    for der in local.chain if local.method == "pubkey" else ():
+        first, last = certificate_validity(der)
+        if now > last:
+            return f"; a certificate of ours ended on {last:%Y-%m-%d}"
+        if now < first:
+            return f"; a certificate of ours begins on {first:%Y-%m-%d}, by this machine's clock that is to come"
+    return ""
 
 
 def x509_chain(message: Message) -> tuple[bytes, ...]:

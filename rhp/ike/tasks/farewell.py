@@ -8,6 +8,7 @@ from rhp.ike.errors import Fault
 from rhp.ike.events import AuthenticationFailed
 from rhp.ike.ike_sa import IkeSa
 from rhp.ike.states import IkeState
+from rhp.ike.tasks.cert import own_dates
 from rhp.ike.tasks.registry import hook
 from rhp.ike.turn import Ending, Task, Turn
 from rhp.wire.iana import ExchangeType, NotifyType
@@ -45,7 +46,7 @@ class Farewell(Task):
             return
         if sa.state is not IkeState.ESTABLISHED:
             return
-        reason, detail = "refused-by-peer", "the peer could not authenticate us"
+        reason, detail = "refused-by-peer", f"the peer could not authenticate us{own_dates(turn)}"
         turn.ctx.count("authentication-refused-by-peer")
         turn.ctx.emit(
             AuthenticationFailed(sa.id, sa.connection_name, sa.role, sa.peer, sa.path, reason, detail, Fault.LOCAL)
