@@ -8,11 +8,15 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rhp.config.loading import Loaded
 from rhp.diagnosis.finding import Finding, fine, note, problem
 from rhp.diagnosis.interfaces import networks_behind_us
 from rhp.diagnosis.nftables import Packet, Ruleset
+
+if TYPE_CHECKING:
+    from rhp.guard.firewall import Firewall
 
 SUBJECT = "firewall"
 PATIENCE = 10.0
@@ -22,11 +26,11 @@ _SYSCTLS = ("sys/net/ipv4/ip_forward", "sys/net/ipv6/conf/all/forwarding")
 _DIRECTIONS = (("input", "in"), ("output", "out"))
 
 
-def look(loaded: Loaded) -> Iterator[Finding]:
-    """Everybody's rules, and ours of [firewall]."""
+def look(loaded: Loaded, *, running: bool = False) -> Iterator[Finding]:
+    """Everybody's rules, and ours of [firewall], which stand while a node is `running`."""
     yield from _rules(loaded)
     yield from legacy()
-    yield from ours(loaded)
+    yield from ours(loaded, running=running)
 
 
 def legacy(proc: Path = _PROC) -> Iterator[Finding]:
@@ -40,12 +44,14 @@ def legacy(proc: Path = _PROC) -> Iterator[Finding]:
             yield note(SUBJECT, said, f"run {program} -S, and move those rules to nftables")
 
 
-def ours(loaded: Loaded, proc: Path = _PROC) -> Iterator[Finding]:
-    """Whether the kernel takes what [firewall] wants; it is asked, and nothing is changed."""
+def ours(loaded: Loaded, proc: Path = _PROC, *, running: bool = False) -> Iterator[Finding]:
+    """Whether the kernel takes what [firewall] wants, and with a node `running` has it; nothing is changed."""
     policy = loaded.policy.firewall
     if not policy.wanted:
         return
     found = [*(_switchable(proc) if policy.forward else ()), *(_table(loaded) if policy.tabled else ())]
+    if not found and running and policy.tabled:
+        found = list(_gone(loaded))
     yield from found
     if not found:
         yield fine(SUBJECT, "the kernel takes what [firewall] says")
@@ -63,19 +69,32 @@ def _switchable(proc: Path) -> Iterator[Finding]:
 
 
 def _table(loaded: Loaded) -> Iterator[Finding]:
-    from rhp.guard.firewall import Firewall, FirewallError
-    from rhp.guard.undo import UndoLog
+    from rhp.guard.firewall import FirewallError
 
     policy = loaded.policy
-    firewall = Firewall(UndoLog(), policy.firewall, policy.interfaces[0], loaded.settings.state_dir)
     try:
-        firewall.try_out((*policy.interfaces, *policy.bridges))
+        _firewall(loaded).try_out((*policy.interfaces, *policy.bridges))
     except FirewallError as error:
         said, _, advice = str(error).partition("; ")
         if os.geteuid():
             yield note(SUBJECT, said, advice or "ask as root")
         else:
             yield problem(SUBJECT, said, advice or "run modprobe -a nf_tables nft_chain_nat nft_masq")
+
+
+def _gone(loaded: Loaded) -> Iterator[Finding]:
+    firewall = _firewall(loaded)
+    if not firewall.stands():
+        said = f"the table {firewall.table} of [firewall] has gone, as by nft flush ruleset, though the node runs"
+        yield problem(SUBJECT, said, "run rhp reload, or wait a minute: the node makes it again")
+
+
+def _firewall(loaded: Loaded) -> Firewall:
+    from rhp.guard.firewall import Firewall
+    from rhp.guard.undo import UndoLog
+
+    policy = loaded.policy
+    return Firewall(UndoLog(), policy.firewall, policy.interfaces[0], loaded.settings.state_dir)
 
 
 def _rules(loaded: Loaded) -> Iterator[Finding]:

@@ -48,7 +48,7 @@ def doctor(loaded: Loaded | None, status: Status | None) -> Iterator[Finding]:
     if loaded is not None:
         yield from check(loaded, None) if status is None else _beside(loaded, status)
         yield from certificates.look(loaded)
-        yield from firewall.look(loaded)
+        yield from firewall.look(loaded, running=status is not None)
         yield from hooks.look(loaded)
         yield from interfaces.forwarding(loaded, running=status is not None)
         yield from interfaces.reverse_path(loaded)

@@ -46,11 +46,12 @@ class Firewall:
             self._restore()
 
     def apply(self, interfaces: Iterable[str]) -> None:
-        """Do what the policy says for these interfaces and bridges; nothing where that is done. Raises
-        `FirewallError`, and what was in force before still is.
+        """Do what the policy says for these interfaces and bridges, also where it was done: others may have undone it.
+
+        Raises `FirewallError`, and what was in force before still is.
         """
         wanted = frozenset(interfaces)
-        if not self._policy.wanted or wanted == self._applied:
+        if not self._policy.wanted:
             return
         sysctls = _forwarding() if self._policy.forward else {}
         if not self._begun:
@@ -67,6 +68,35 @@ class Firewall:
         if self._policy.tabled:
             _run(self._batch(sorted(wanted)))
         self._applied = wanted
+
+    def again(self) -> None:
+        """Do once more what is in force, if anything is. Raises `FirewallError`."""
+        if self._applied:
+            self.apply(self._applied)
+
+    def mend(self) -> bool:
+        """Whether the table had gone that is in force, as by `nft flush ruleset`, and stands again.
+
+        Raises `FirewallError` where it cannot be made.
+        """
+        if not self._applied or not self._policy.tabled or self.stands():
+            return False
+        self.again()
+        return True
+
+    def stands(self) -> bool:
+        """Whether the table is there, as far as this user may see."""
+        try:
+            # Only what is there could be deleted; nothing is.
+            nftables.run(f"delete table {self._table}", dry=True)
+        except nftables.NftError:
+            return False
+        return True
+
+    @property
+    def table(self) -> str:
+        """Its name, as nft shows it."""
+        return self._table
 
     def try_out(self, interfaces: Iterable[str]) -> None:
         """Have the kernel say whether it would take the table, and change nothing. Raises `FirewallError`."""

@@ -62,6 +62,10 @@ class LocalGuard:
         """What it goes by now."""
         return self._network.policy
 
+    def keep_guarded(self) -> str | None:
+        """See to the firewall, which others may have removed: what was done, or why it could not be."""
+        return self._network.keep_guarded()
+
     async def recover(self) -> Answer:
         """Take back what an earlier run left on this machine; before the first question. `Done` or `Refused`."""
         return await self._network.recover()
@@ -97,6 +101,10 @@ class LocalGuard:
         return None
 
     def _adopt(self, generations: Generations, question: AdoptConfiguration) -> Answer:
+        # Whoever has flushed all of nftables puts ours back by a reload too. A node without it serves no new file.
+        firewall = self._network.guard_again()
+        if isinstance(firewall, Refused):
+            return firewall
         answer = generations.adopt(question)
         if isinstance(answer, Done):
             self._secrets = generations.current.secrets

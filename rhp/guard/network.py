@@ -85,6 +85,21 @@ class NetworkAdministration:
         self._policy = policy
         self._ever |= set(policy.interfaces)
 
+    def keep_guarded(self) -> str | None:
+        """Make the firewall's table again where somebody has removed it: what was done, or why it could not be."""
+        try:
+            return "the table had been removed, and stands again" if self._firewall.mend() else None
+        except FirewallError as error:
+            return f"the table has been removed, and {error}"
+
+    def guard_again(self) -> Answer:
+        """Do once more what the firewall does."""
+        try:
+            self._firewall.again()
+        except FirewallError as error:
+            return Refused(str(error))
+        return Done()
+
     async def recover(self) -> Answer:
         """Take back what an earlier run, which was killed, left behind: what does not go with its interface.
 

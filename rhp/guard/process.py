@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 PATIENCE = 10.0
 """Seconds that a node has to end in once it should."""
 
+ROUND = 60.0
+"""Seconds between two looks at the firewall's table, which goes when somebody flushes all of nftables."""
+
 
 def run(config_file: Path) -> int | Mistaken:
     """Run guard and node until both have ended; the exit status, or what is wrong with the configuration.
@@ -196,6 +199,7 @@ class Guardian:
         self._supervision = Supervision(manager, self._service.tell)
         self._loop = asyncio.get_running_loop()
         self._deadline: asyncio.TimerHandle | None = None
+        self._round = self._loop.call_later(ROUND, self._look_after)
 
     async def serve(self) -> int:
         """Answer until the node has ended; the exit status."""
@@ -204,6 +208,7 @@ class Guardian:
         self._loop.add_signal_handler(signal.SIGHUP, self._service.tell, Reload("SIGHUP"))
         self._service.start()
         status = await self._child.wait()
+        self._round.cancel()
         meant = self._supervision.ending
         if self._deadline is not None:
             self._deadline.cancel()
@@ -221,6 +226,12 @@ class Guardian:
         if isinstance(question, RunHook):
             return self._hooks.run(question) if self._hooks is not None else Done()
         return self._supervision.told(question)
+
+    def _look_after(self) -> None:
+        self._round = self._loop.call_later(ROUND, self._look_after)
+        detail = self._guard.keep_guarded()
+        if detail is not None:
+            self._log.write("firewall removed", detail=detail)
 
     def _stop(self, why: str) -> None:
         self._supervision.stopping()

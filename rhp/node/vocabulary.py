@@ -123,6 +123,9 @@ EVENTS: dict[str, Word] = {
         _WARNING, "This kernel cannot take from the node all that it should give up; detail says what it keeps."
     ),
     "node given up": Word(_ERROR, "The guard ends a node that does not speak as one does; reason says how it spoke."),
+    "firewall removed": Word(
+        _WARNING, "Another program removed the table of [firewall]; detail says whether it stands again."
+    ),
     "guard refused": Word(
         _WARNING,
         "The node asked for what no sound node asks; command is the question, detail says what was wrong with it.",

@@ -45,6 +45,22 @@ def test_the_kernel_is_asked_and_nothing_stays(loaded, own_network, monkeypatch)
 
 
 @pytest.mark.netns
+def test_a_table_that_a_running_node_has_no_more_is_a_problem(loaded, own_network):
+    one = loaded(connection=TABLE)
+    name = f"inet rhp-{one.policy.interfaces[0]}"
+    assert levels(firewall.ours(one)) == ["ok"]
+    gone = only(firewall.ours(one, running=True))
+    assert gone.level == "problem"
+    assert name in gone.says
+    assert "rhp reload" in gone.advice
+    nftables.run(f"add table {name}")
+    assert levels(firewall.ours(one, running=True)) == ["ok"]
+    subprocess.run(["nft", "delete", "table", *name.split()], check=True)
+    # Without a table there is none to miss.
+    assert levels(firewall.ours(loaded(connection=FORWARD), running=True)) == ["ok"]
+
+
+@pytest.mark.netns
 def test_what_the_kernel_refuses_is_refused_dry_as_well(own_network):
     with pytest.raises(nftables.NftError, match="No such file or directory"):
         nftables.run("add rule inet nobody forward accept", dry=True)

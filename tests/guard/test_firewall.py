@@ -63,13 +63,53 @@ def test_the_next_start_takes_back_what_a_killed_guard_left_whatever_its_configu
     assert len(undo) == 0
 
 
-def test_it_is_done_once_for_the_same_interfaces(tmp_path, monkeypatch):
+def test_it_is_the_same_when_it_is_done_again(tmp_path):
     firewall, undo = made(tmp_path)
+    firewall.again()
+    assert ruleset() == ""
     firewall.apply(BOTH)
-    monkeypatch.setattr(nftables, "run", None)
+    before = ruleset()
     firewall.apply(BOTH)
+    firewall.again()
+    assert ruleset() == before
     assert forwarding() == ["1", "1"]
     assert len(undo) == 1
+    assert asyncio.run(undo.run()) == []
+    assert forwarding() == ["0", "0"]
+
+
+def flush():
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+
+
+@pytest.mark.parametrize("again", [lambda one: one.apply(BOTH), lambda one: one.again(), lambda one: one.mend()])
+def test_what_somebody_flushed_stands_again(tmp_path, again):
+    firewall, undo = made(tmp_path)
+    firewall.apply(BOTH)
+    before = ruleset()
+    assert firewall.stands()
+    flush()
+    assert not firewall.stands()
+    again(firewall)
+    assert ruleset() == before
+    assert asyncio.run(undo.run()) == []
+    assert ruleset() == ""
+
+
+def test_what_stands_or_is_not_wanted_is_not_mended(tmp_path):
+    firewall, undo = made(tmp_path)
+    assert not firewall.mend()
+    firewall.apply(BOTH)
+    before = ruleset()
+    assert not firewall.mend()
+    # To look leaves everything as it is.
+    assert ruleset() == before
+    assert asyncio.run(undo.run()) == []
+    assert not firewall.mend()
+    assert ruleset() == ""
+    forwards, _ = made(tmp_path, FirewallPolicy(forward=True))
+    forwards.apply(BOTH)
+    assert not forwards.mend()
 
 
 def test_one_more_interface_is_in_the_table_too(tmp_path):

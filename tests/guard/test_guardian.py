@@ -66,6 +66,33 @@ async def ended(states, status, told=None):
         child.end.close()
 
 
+def test_the_firewall_is_looked_after_while_the_node_runs(monkeypatch):
+    async def story():
+        child, log, guard = Child(), Lines(), LocalGuard(GuardPolicy())
+        found = [None, "the table had been removed, and stands again"]
+        looked = asyncio.Event()
+
+        def keep_guarded():
+            if not found:
+                looked.set()
+            return found.pop(0) if found else None
+
+        guard.keep_guarded = keep_guarded
+        guardian = Guardian(child, guard, SimpleNamespace(policy=GuardPolicy()), log, Manager({}))
+        serving = asyncio.ensure_future(guardian.serve())
+        await asyncio.wait_for(looked.wait(), 20)
+        child.ends.set_result(exits.NOT_STARTED)
+        await serving
+        child.end.close()
+        looked.clear()
+        await asyncio.sleep(0.05)
+        assert not looked.is_set()
+        return log.written
+
+    monkeypatch.setattr("rhp.guard.process.ROUND", 0.001)
+    assert asyncio.run(story()) == [("firewall removed", {"detail": "the table had been removed, and stands again"})]
+
+
 SERVED = ("running", "stopping")
 
 

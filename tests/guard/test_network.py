@@ -13,12 +13,15 @@ from dataclasses import replace
 import pytest
 
 from rhp.guard import network, routes, taps
+from rhp.guard.brief import Brief, Identities, Revision, Shares
 from rhp.guard.local import LocalGuard
+from rhp.guard.nftables import NftError
 from rhp.guard.policy import FirewallPolicy, GuardPolicy
 from rhp.guard.protocol import (
     AddAddress,
     AddRoute,
     AddTapQueue,
+    AdoptConfiguration,
     ConfigureLink,
     Descriptors,
     Done,
@@ -26,6 +29,7 @@ from rhp.guard.protocol import (
     OpenRawEsp,
     OpenTap,
     OpenUdp,
+    ReadConfiguration,
     Refused,
     ReleaseAll,
     RemoveRoute,
@@ -200,6 +204,39 @@ def test_an_interface_that_a_reload_brings_is_kept_apart_too(own_network, ask, t
     assert f"iifname {names} oifname {names} drop" in ruleset()
     assert ask(guard, ReleaseAll()) == Done()
     assert ruleset() == ""
+
+
+def test_a_reload_puts_back_a_firewall_that_was_flushed(own_network, ask, tmp_path, monkeypatch):
+    policy = GuardPolicy(interfaces=("rhpt0",), firewall=FirewallPolicy(isolate=True), state_dir=str(tmp_path))
+    brief = Brief("/etc/rhp/rhp.toml", policy, Identities(), "/run/rhp", str(tmp_path), "info", (), "", 500)
+    shares = Shares(brief, Revision(b"", (), ()))
+
+    async def read():
+        return shares
+
+    guard = LocalGuard(policy, read, shares)
+    assert guard.keep_guarded() is None
+    assert isinstance(ask(guard, OpenTap("rhpt0", 1)), Descriptors)
+    before = ruleset()
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    # Where it cannot be put back nothing is adopted.
+    with monkeypatch.context() as patched:
+        patched.setattr("rhp.guard.nftables.run", _refuse)
+        assert "the table has been removed, and the firewall of" in guard.keep_guarded()
+        found = ask(guard, ReadConfiguration(1))
+        assert "cannot be set: no memory" in ask(guard, AdoptConfiguration(found.generation)).reason
+    assert ask(guard, AdoptConfiguration(found.generation)) == Done()
+    assert ruleset() == before
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    assert guard.keep_guarded() == "the table had been removed, and stands again"
+    assert ruleset() == before
+    assert guard.keep_guarded() is None
+    assert ask(guard, ReleaseAll()) == Done()
+    assert guard.keep_guarded() is None
+
+
+def _refuse(commands, dry=False):
+    raise NftError("no memory")
 
 
 def test_routes_come_and_go(guard, ask, tap):
