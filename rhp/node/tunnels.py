@@ -23,6 +23,7 @@ from rhp.node.journal import Journal
 from rhp.node.mtu import LEAST_TAP_MTU
 from rhp.node.network import NetworkQueue
 from rhp.node.pseudomac import pseudo_gateway
+from rhp.node.routebook import RouteBook
 from rhp.node.settings import InterfaceSettings
 from rhp.node.tally import Tally
 
@@ -81,7 +82,7 @@ class Tunnels:
         self._assigned = assigned
         self._ends = ends
         self._hub = hub
-        self._routed: Tally[str] = Tally()
+        self._book = RouteBook()
         self._captured: Tally[str] = Tally()
         self.mtu = mtu
 
@@ -97,17 +98,34 @@ class Tunnels:
         self.follow_mtu()
 
     def _take_back(self, lineage: Lineage) -> None:
-        """Take a lineage's routes back, unless another one of the same peer needs them."""
-        for route in lineage.routes:
-            if self._routed.remove(route.destination):
-                self._queue.submit(RemoveRoute(route.destination, route.interface, route.source, route.gateway))
-                self._journal.write("route removed", connection=lineage.connection, destination=route.destination)
-        lineage.routes.clear()
+        """Take a lineage's routes back, unless another one needs them."""
+        while lineage.routes:
+            self._give_up(lineage, lineage.routes[0])
         for one in lineage.captures:
             if self._captured.remove(one.destination):
                 self._queue.submit(ReleaseTraffic(one.interface, one.destination))
                 self._journal.write("route removed", connection=lineage.connection, destination=one.destination)
         lineage.captures.clear()
+
+    def _give_up(self, lineage: Lineage, route: AddRoute) -> None:
+        """Take one route back; who wants another one to the same destination gets it now."""
+        lineage.routes.remove(route)
+        gone, heir = self._book.remove(lineage, route.destination)
+        if gone is None:
+            return
+        self._queue.submit(RemoveRoute(gone.destination, gone.interface, gone.source, gone.gateway))
+        self._journal.write("route removed", connection=lineage.connection, destination=gone.destination)
+        if heir is not None:
+            self._set(*heir)
+
+    def _want(self, lineage: Lineage, route: AddRoute) -> None:
+        """Set a route, unless there is one to the same destination, which it shares."""
+        lineage.routes.append(route)
+        if self._book.add(lineage, route):
+            self._set(lineage, route)
+
+    def _set(self, lineage: Lineage, route: AddRoute) -> None:
+        self._queue.submit(route, partial(self._answered, lineage, route))
 
     def moved(self, lineage: Lineage) -> None:
         """A pair goes over another path: what is captured has to spare the peer's new address."""
@@ -126,7 +144,7 @@ class Tunnels:
     def restore(self) -> None:
         """The interface was made anew: set every route again."""
         self.mtu = self._configured_mtu
-        self._routed, self._captured = Tally(), Tally()
+        self._book, self._captured = RouteBook(), Tally()
         ours = self._ours()
         for lineage in ours:
             lineage.routes.clear()
@@ -166,10 +184,7 @@ class Tunnels:
                 continue
             if self._is_connected(net):
                 continue  # The kernel made that one itself.
-            lineage.routes.append(route)
-            # A second tunnel shares the first one's.
-            if self._routed.add(route.destination):
-                self._queue.submit(route, partial(self._answered, lineage, route))
+            self._want(lineage, route)
 
     def _is_connected(self, destination: IPv4Network | IPv6Network) -> bool:
         """Whether the interface's own network holds it, as it does an address lent out of that."""
@@ -219,10 +234,8 @@ class Tunnels:
 
     def _answered(self, lineage: Lineage, route: AddRoute, answer: Answer) -> None:
         if isinstance(answer, Refused):
-            if route in lineage.routes:
-                lineage.routes.remove(route)
-                self._routed.remove(route.destination)
             self._skip(lineage, route, answer.reason)
+            self._refused(route)
             return
         self._journal.write(
             "route added",
@@ -231,6 +244,16 @@ class Tunnels:
             interface=route.interface,
             source=route.source,
         )
+
+    def _refused(self, route: AddRoute) -> None:
+        """Nobody has that route; who wants another one to the same destination may still get it."""
+        if not self._book.is_standing(route):
+            return  # It was taken back meanwhile.
+        losers, heir = self._book.refuse(route)
+        for lineage, lost in losers:
+            lineage.routes.remove(lost)
+        if heir is not None:
+            self._set(*heir)
 
     def _skip(self, lineage: Lineage, route: AddRoute, reason: str) -> None:
         self._journal.write(

@@ -431,3 +431,34 @@ def test_inbound_packets_count_as_life(pair, run, monkeypatch):
         await b.close()
 
     run(meet())
+
+
+def test_two_tunnels_to_one_network_from_different_sources(pair, run):
+    """The route that was set is the one that is taken back, and who still wants one gets its own."""
+
+    async def meet():
+        ours = (tunnel("one", ["10.1.0.0/24"], ["10.9.0.0/24"]), tunnel("two", ["10.2.0.0/24"], ["10.9.0.0/24"]))
+        theirs = (tunnel("one", ["10.9.0.0/24"], ["10.1.0.0/24"]), tunnel("two", ["10.9.0.0/24"], ["10.2.0.0/24"]))
+        a, b, wire = pair(children=ours, other_children=theirs)
+        a.ours = {ip_address("192.0.2.1"), ip_address("10.1.0.7"), ip_address("10.2.0.7")}
+        a.keeper.start()
+        await wire.settle(until=lambda: len(a.plane.ports) == len(b.plane.ports) == 2)
+        await wire.settle()
+        first, second = a.named("ChildEstablished")
+        source, other = ("10.1.0.7", "10.2.0.7") if first.child_name == "one" else ("10.2.0.7", "10.1.0.7")
+        told = [AddRoute("10.9.0.0/24", "rhp0", source)]
+        assert a.guard.asked == told
+        a.keeper.hold("to-b")
+        a.adapter.command(partial(a.engine.delete_child, first.child_id))
+        await wire.settle(until=lambda: len(a.plane.ports) == 1)
+        await wire.settle()
+        told += [RemoveRoute("10.9.0.0/24", "rhp0", source), AddRoute("10.9.0.0/24", "rhp0", other)]
+        assert a.guard.asked == told
+        a.adapter.command(partial(a.engine.delete_child, second.child_id))
+        await wire.settle(until=lambda: not a.plane.ports)
+        await wire.settle()
+        assert a.guard.asked == [*told, RemoveRoute("10.9.0.0/24", "rhp0", other)]
+        await a.close()
+        await b.close()
+
+    run(meet())
