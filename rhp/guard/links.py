@@ -135,10 +135,16 @@ class Links:
         self._undo.add(f"address {text} of {name}", step, _address_key(name, text))
 
     async def add_route(self, question: AddRoute) -> None:
-        """Add a route; raises `LinkError`, also when there is one to the same destination that is not ours."""
+        """Add a route; raises `LinkError`, also when there is one to the same destination that is not ours.
+
+        Our own may be asked for again, by who cannot know whether the kernel still has it.
+        """
         index = _index(question.interface)
         try:
-            routes.add(question, index)
+            if _route_key(question) in self._undo:
+                routes.again(question, index)
+            else:
+                routes.add(question, index)
         except OSError as error:
             raise _sentence(f"the route to {question.destination} cannot be added", error) from None
         step = partial(self._delete_route, question)

@@ -6,6 +6,7 @@ that makes the rarer ones: that takes as long for one route as the engine for th
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 
@@ -16,6 +17,7 @@ from rhp.net import netlink
 _RTM_NEWROUTE = 24
 _RTM_DELROUTE = 25
 _CREATE_NEW = 0x400 | 0x200  # NLM_F_CREATE, NLM_F_EXCL
+_CREATE_OR_REPLACE = 0x400 | 0x100  # NLM_F_CREATE, NLM_F_REPLACE
 _RTA_DST = 1
 _RTA_OIF = 4
 _RTA_GATEWAY = 5
@@ -35,6 +37,22 @@ def add(question: AddRoute, index: int) -> None:
     """
     body = _body(question, index, _PROTO_STATIC, _SCOPE_UNIVERSE, _UNICAST)
     netlink.change(_RTM_NEWROUTE, body, _CREATE_NEW)
+
+
+def again(question: AddRoute, index: int) -> None:
+    """Add a route that was added before, and of which the kernel may have taken something since; OSError.
+
+    What leads to its destination over IPv4 is taken for it, and left alone. At no moment is there no route.
+    """
+    body = _body(question, index, _PROTO_STATIC, _SCOPE_UNIVERSE, _UNICAST)
+    try:
+        netlink.change(_RTM_NEWROUTE, body, _CREATE_NEW)
+    except OSError as error:
+        if error.errno != errno.EEXIST:
+            raise
+        if network(question.destination).version == 6:
+            # With an address the kernel takes IPv4 routes whole, but from an IPv6 route only its source.
+            netlink.change(_RTM_NEWROUTE, body, _CREATE_OR_REPLACE)
 
 
 def delete(question: AddRoute | RemoveRoute, index: int) -> None:

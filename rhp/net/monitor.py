@@ -12,13 +12,24 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable, Collection, Iterable
+from enum import Flag, auto
 from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from rhp.net import netlink
 
 IpAddress = IPv4Address | IPv6Address
-Changed = Callable[[tuple[IpAddress, ...]], None]
+
+
+class Told(Flag):
+    """What the kernel told of since the last time; what of it has changed by now is another question."""
+
+    NOTHING = 0
+    ADDRESSES = auto()
+    ROUTES = auto()
+
+
+Changed = Callable[[tuple[IpAddress, ...], Told], None]
 
 SETTLE_SECONDS = 0.1
 """A change seldom comes alone: so long after the first message of it everything is read."""
@@ -39,6 +50,8 @@ _IFA_ADDRESS, _IFA_LOCAL, _IFA_FLAGS = 1, 2, 8
 _IFF_AT_WORK = 0x1 | 0x10000 | 0x40
 # Failed or under duplicate address detection, or deprecated.
 _UNFIT = 0x8 | 0x40 | 0x20
+
+_ANYTHING = ~Told.NOTHING
 
 
 class AddressMonitor(Protocol):
@@ -69,6 +82,7 @@ class NetlinkMonitor:
         self._timer: asyncio.TimerHandle | None = None
         self._read_at = 0.0
         self._found: list[tuple[IpAddress, str]] | None = None
+        self._told = Told.NOTHING
 
     def ignore(self, names: Collection[str]) -> None:
         """These are the node's own interfaces from now on."""
@@ -114,15 +128,19 @@ class NetlinkMonitor:
         """Read what the kernel has told; whether there was anything."""
         for number in range(_READS_PER_WAKEUP):
             try:
-                told = [kind for kind, _ in netlink.messages(self._socket.recv(_LARGEST))]
+                kinds = [kind for kind, _ in netlink.messages(self._socket.recv(_LARGEST))]
             except (BlockingIOError, InterruptedError):
                 return number > 0
             except OSError:
-                told = []  # More came than fits; that something changed is all we need to know.
-            if not told or any(kind not in (_RTM_NEWROUTE, _RTM_DELROUTE) for kind in told):
-                self._found = None
-        self._found = None  # There may be more.
+                kinds = []  # More came than fits; that something changed is all we need to know.
+            self._note(_told_by(kinds) if kinds else _ANYTHING)
+        self._note(_ANYTHING)  # There may be more.
         return True
+
+    def _note(self, told: Told) -> None:
+        self._told |= told
+        if Told.ADDRESSES in told:
+            self._found = None
 
     def _tell_soon(self) -> None:
         if self._loop is not None and self._timer is None:
@@ -135,7 +153,9 @@ class NetlinkMonitor:
             return
         self._read_at = self._loop.time()
         with contextlib.suppress(OSError):
-            self._changed(self.addresses())
+            addresses = self.addresses()
+            told, self._told = self._told, Told.NOTHING
+            self._changed(addresses, told)
 
 
 class FakeMonitor:
@@ -154,16 +174,23 @@ class FakeMonitor:
         """Remember whom to tell."""
         self._changed = changed
 
-    def change(self, *addresses: IpAddress) -> None:
-        """From now on there are these."""
+    def change(self, *addresses: IpAddress, told: Told = Told.ADDRESSES) -> None:
+        """From now on there are these, of which the kernel has told so."""
         self._addresses = addresses
         if self._changed is not None:
-            self._changed(addresses)
+            self._changed(addresses, told)
 
     def close(self) -> None:
         """Note that it is closed."""
         self.closed = True
         self._changed = None
+
+
+def _told_by(kinds: Iterable[int]) -> Told:
+    told = Told.NOTHING
+    for kind in kinds:
+        told |= Told.ROUTES if kind in (_RTM_NEWROUTE, _RTM_DELROUTE) else Told.ADDRESSES
+    return told
 
 
 def usable_addresses(ignored: Collection[str] = ()) -> tuple[IpAddress, ...]:

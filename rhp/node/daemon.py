@@ -236,7 +236,7 @@ class Node:
             self._monitor = monitor = NetlinkMonitor(self._hubs.interfaces())
             stack.callback(monitor.close)
             command, hurry = self._adapter.command, self._keeper.hurry
-            Whereabouts(monitor, self._engine, command, self._journal, hurry).start()
+            Whereabouts(monitor, self._engine, command, self._journal, hurry, self._hubs.readdress).start()
         except OSError as error:
             self._journal.write("addresses unwatched", detail=error.strerror or str(error))
 

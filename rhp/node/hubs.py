@@ -247,6 +247,11 @@ class Hubs:
         for hub in self._hubs.values():
             hub.tunnels.follow_mtu()
 
+    def readdress(self) -> None:
+        """This machine's addresses have changed, or were away for a moment."""
+        for hub in self._hubs.values():
+            hub.tunnels.readdress()
+
     def heard(self, event: events.Event, *, again: bool) -> None:
         """Look at an event of the engine; `again` says whether the connection will be tried again."""
         if isinstance(event, events.AddressesAssigned):

@@ -113,8 +113,7 @@ class Tunnels:
         gone, heir = self._book.remove(lineage, route.destination)
         if gone is None:
             return
-        self._queue.submit(RemoveRoute(gone.destination, gone.interface, gone.source, gone.gateway))
-        self._journal.write("route removed", connection=lineage.connection, destination=gone.destination)
+        self._remove(lineage, gone)
         if heir is not None:
             self._set(*heir)
 
@@ -123,6 +122,10 @@ class Tunnels:
         lineage.routes.append(route)
         if self._book.add(lineage, route):
             self._set(lineage, route)
+
+    def _remove(self, lineage: Lineage, route: AddRoute) -> None:
+        self._queue.submit(RemoveRoute(route.destination, route.interface, route.source, route.gateway))
+        self._journal.write("route removed", connection=lineage.connection, destination=route.destination)
 
     def _set(self, lineage: Lineage, route: AddRoute) -> None:
         self._queue.submit(route, partial(self._answered, lineage, route))
@@ -152,6 +155,38 @@ class Tunnels:
         for lineage in ours:
             self._add_routes(lineage)
         self.follow_mtu()
+
+    def readdress(self) -> None:
+        """This machine's addresses have changed, or were away for a moment: see to the routes' sources.
+
+        With an address the kernel takes every IPv4 route that has it for its source, and from an IPv6 one the source.
+        Such a route is asked for again, which changes nothing where it still stands. An address that came may be the
+        source of a route that had none.
+        """
+        sources = self._sources()
+        for lineage in self._ours():
+            for old in list(lineage.routes):
+                if old.source is not None:
+                    if self._book.is_standing(old) and not self._is_own(old.source):
+                        self._queue.submit(old, partial(self._asked_again, lineage, old))
+                    continue
+                new = _sourced(lineage, old, sources)
+                if new.source is not None:
+                    self._give_up(lineage, old)
+                    self._want(lineage, new)
+
+    def _asked_again(self, lineage: Lineage, route: AddRoute, answer: Answer) -> None:
+        """Routes whose source has gone are set from another address, or without a source, rather than not at all."""
+        if not isinstance(answer, Refused) or not self._book.is_standing(route):
+            return
+        losers, heir = self._book.refuse(route)
+        self._remove(lineage, route)
+        if heir is not None:
+            self._set(*heir)
+        sources = [ip for ip in self._sources() if str(ip) != route.source]
+        for loser, lost in losers:
+            loser.routes.remove(lost)
+            self._want(loser, _sourced(loser, lost, sources))
 
     def adopt(self, interface: InterfaceSettings, mtu: int) -> None:
         """Other addresses, or another MTU: set the routes from those that are there now, and follow the MTU.
@@ -226,6 +261,11 @@ class Tunnels:
         else:
             self._journal.write("route added", **fields, interface=question.interface, source=question.source)
 
+    def _is_own(self, source: str) -> bool:
+        """Whether the address is the interface's own or was assigned: it comes and goes with what we do ourselves."""
+        ip = ip_address(source)
+        return ip in self._assigned() or any(ip == own.ip for own in self._interface.addresses)
+
     def _sources(self) -> list[IpAddress]:
         """The addresses to send from: those that peers assigned first, then the interface's own."""
         own = [*self._assigned(), *(address.ip for address in self._interface.addresses)]
@@ -278,3 +318,9 @@ class Tunnels:
         self._journal.write("mtu changed", interface=self._interface.name, old=self.mtu, mtu=wanted)
         self.mtu = wanted
         self._queue.submit(ConfigureLink(self._interface.name, mtu=wanted))
+
+
+def _sourced(lineage: Lineage, route: AddRoute, sources: Iterable[IpAddress]) -> AddRoute:
+    """The same route from the first of these addresses that fits."""
+    found = routes_of(lineage, route.interface, sources)
+    return next(one for one in found if one.destination == route.destination)

@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from rhp.ike.engine import Engine
 from rhp.net.addresses import source_address
-from rhp.net.monitor import AddressMonitor, NetlinkMonitor, usable_addresses
+from rhp.net.monitor import AddressMonitor, NetlinkMonitor, Told, usable_addresses
 from rhp.node.journal import Journal
 
 IpAddress = IPv4Address | IPv6Address
@@ -19,7 +19,8 @@ Command = Callable[[Callable[[float], object]], None]
 class Whereabouts:
     """Between the monitor and the engine. `command` calls one of the engine's verbs and pumps.
 
-    `changed` is called after the engine has heard of other addresses.
+    `changed` is called after the engine has heard of other addresses, `touched` also where they are as before: one may
+    have been away for a moment, and the kernel does not give back what it took with it.
     """
 
     def __init__(
@@ -29,12 +30,14 @@ class Whereabouts:
         command: Command,
         journal: Journal,
         changed: Callable[[], None],
+        touched: Callable[[], None] = lambda: None,
     ) -> None:
         self._monitor = monitor
         self._engine = engine
         self._command = command
         self._journal = journal
         self._on_change = changed
+        self._on_touch = touched
         self._known: tuple[IpAddress, ...] = ()
 
     def start(self) -> None:
@@ -43,12 +46,14 @@ class Whereabouts:
         self._tell()
         self._monitor.listen(asyncio.get_running_loop(), self._changed)
 
-    def _changed(self, addresses: tuple[IpAddress, ...]) -> None:
+    def _changed(self, addresses: tuple[IpAddress, ...], told: Told) -> None:
         others = set(addresses) != set(self._known)
         if others:
             self._journal.write("addresses changed", old=_listed(self._known), new=_listed(addresses))
         self._known = addresses
         self._tell()
+        if Told.ADDRESSES in told:
+            self._on_touch()
         if others:
             self._on_change()
 

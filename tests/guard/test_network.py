@@ -245,13 +245,42 @@ def test_routes_come_and_go(guard, ask, tap):
     assert ask(guard, four) == ask(guard, six) == Done()
     assert "10.79.0.0/24 dev rhpt0" in ip("route")
     assert "fd01::/64 via fd00:77::2" in ip("-6", "route")
-    assert ask(guard, four) == Refused("the route to 10.79.0.0/24 cannot be added: File exists")
+    # Who cannot know whether it is still there may ask again; another one to the same destination is refused.
+    assert ask(guard, four) == ask(guard, six) == Done()
+    other = replace(four, source=None)
+    assert ask(guard, other) == Refused("the route to 10.79.0.0/24 cannot be added: File exists")
     assert ask(guard, RemoveRoute("10.79.0.0/24", "rhpt0", "10.77.0.1")) == Done()
     assert "10.79" not in ip("route")
     again = ask(guard, RemoveRoute("10.79.0.0/24", "rhpt0", "10.77.0.1"))
     assert again == Refused("the route to 10.79.0.0/24 was not made by this node")
     assert ask(guard, ReleaseAll()) == Done()
     assert "fd01::" not in ip("-6", "route")
+
+
+def test_what_an_address_took_with_it_is_added_again(guard, ask, tap):
+    """The kernel takes IPv4 routes with the address that they are sourced from, and from IPv6 ones the source."""
+    ip("link", "add", "lan", "type", "bridge")
+    ip("link", "set", "lan", "up")
+    ask(guard, ConfigureLink("rhpt0", up=True))
+    four, six = AddRoute("10.79.0.0/24", "rhpt0", "10.78.0.1"), AddRoute("fd01::/64", "rhpt0", "fd78::1")
+    lan = [("10.78.0.1/24", "10.79.0.0/24"), ("fd78::1/64", "fd01::/64")]
+    for address, _ in lan:
+        ip("address", "add", address, "dev", "lan", "nodad")
+    assert ask(guard, four) == ask(guard, six) == Done()
+    for address, _ in lan:
+        ip("address", "del", address, "dev", "lan")
+    assert ip("route", "show", "10.79.0.0/24") == ""
+    assert "src" not in ip("-6", "route", "show", "fd01::/64")
+    assert isinstance(ask(guard, four), Refused) and isinstance(ask(guard, six), Refused)
+    for address, _ in lan:
+        ip("address", "add", address, "dev", "lan", "nodad")
+    for _ in range(2):
+        assert ask(guard, four) == ask(guard, six) == Done()
+        assert "src 10.78.0.1" in ip("route", "show", "10.79.0.0/24")
+        assert "src fd78::1" in ip("-6", "route", "show", "fd01::/64")
+        assert len(ip("-6", "route", "show", "fd01::/64").splitlines()) == 1
+    assert ask(guard, ReleaseAll()) == Done()
+    assert "10.79" not in ip("route") and "fd01" not in ip("-6", "route")
 
 
 def test_a_route_is_said_to_be_set_by_hand_and_leads_everywhere(guard, ask, tap):

@@ -9,7 +9,7 @@ from rhp.lab.lab import Lab
 from rhp.lab.process import wait_until
 from rhp.lab.topology import cable
 from rhp.net import netlink
-from rhp.net.monitor import FakeMonitor, NetlinkMonitor, usable_addresses
+from rhp.net.monitor import FakeMonitor, NetlinkMonitor, Told, usable_addresses
 
 A, A6, OTHER = map(ip_address, ("192.0.2.1", "2001:db8::1", "198.51.100.1"))
 
@@ -62,7 +62,7 @@ def test_a_change_is_told_once_for_several(lab):
         monitor = NetlinkMonitor(("rhp0",))
         try:
             assert set(monitor.addresses()) == {A, A6}
-            monitor.listen(asyncio.get_running_loop(), told.append)
+            monitor.listen(asyncio.get_running_loop(), lambda *news: told.append(news))
             host.ip("address del 192.0.2.1/24 dev eth0", "address add 198.51.100.1/32 dev eth0")
             for _ in range(200):
                 await asyncio.sleep(0.02)
@@ -73,7 +73,37 @@ def test_a_change_is_told_once_for_several(lab):
             monitor.close()
 
     host.call(lambda: asyncio.run(listen()))
-    assert [set(addresses) for addresses in told] == [{A6, OTHER}]
+    ((addresses, kinds),) = told
+    assert set(addresses) == {A6, OTHER} and Told.ADDRESSES in kinds
+
+
+@pytest.mark.netns
+def test_what_a_change_was_about_is_told(lab):
+    host, _ = cable(lab)
+    told = []
+
+    async def heard(*commands):
+        host.ip(*commands)
+        before = len(told)
+        for _ in range(100):
+            await asyncio.sleep(0.02)
+            if len(told) > before:
+                return told[-1]
+        return None
+
+    async def listen():
+        monitor = NetlinkMonitor(("rhp0",))
+        try:
+            monitor.listen(asyncio.get_running_loop(), lambda *news: told.append(news))
+            _, kinds = await heard("route add 203.0.113.0/24 dev eth0", "route del 203.0.113.0/24 dev eth0")
+            assert kinds == Told.ROUTES
+            # Gone and back before anybody looked.
+            addresses, kinds = await heard("address del 192.0.2.1/24 dev eth0", "address add 192.0.2.1/24 dev eth0")
+            assert set(addresses) == {A, A6} and Told.ADDRESSES in kinds
+        finally:
+            monitor.close()
+
+    host.call(lambda: asyncio.run(listen()))
 
 
 @pytest.mark.netns
@@ -113,9 +143,9 @@ def test_addresses_are_read_again_when_they_changed_and_not_for_routes(lab, monk
 def test_the_fake_tells_the_same_way():
     told = []
     fake = FakeMonitor(A)
-    fake.listen(None, told.append)
+    fake.listen(None, lambda *news: told.append(news))
     fake.change(A6, OTHER)
-    assert fake.addresses() == (A6, OTHER) and told == [(A6, OTHER)]
+    assert fake.addresses() == (A6, OTHER) and told == [((A6, OTHER), Told.ADDRESSES)]
     fake.close()
     fake.change(A)
-    assert told == [(A6, OTHER)] and fake.closed
+    assert len(told) == 1 and fake.closed

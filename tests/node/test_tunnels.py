@@ -8,7 +8,7 @@ import pytest
 
 from rhp.crypto.proposal import default_esp_proposals
 from rhp.guard.policy import PskSecret
-from rhp.guard.protocol import AddRoute, CaptureTraffic, ConfigureLink, RemoveRoute
+from rhp.guard.protocol import AddRoute, CaptureTraffic, ConfigureLink, Refused, RemoveRoute
 from rhp.ike.config import ChildConfig
 from rhp.node.settings import HubSettings, InterfaceSettings
 from rhp.node.tunnels import Tunnels
@@ -124,5 +124,57 @@ def test_a_peer_that_moves_is_looked_for_only_where_traffic_is_captured(story):
         with pytest.raises(AssertionError, match="nobody has to know"):
             hubs.moved(lineage)
         lineage.captures.clear()
+
+    story(tell)
+
+
+def refusing(guard, source):
+    """The guard refuses routes from that address, which the kernel does not know any more."""
+    ask = guard.ask
+
+    async def refuse(question):
+        answer = await ask(question)
+        return Refused("Invalid argument") if getattr(question, "source", None) == source else answer
+
+    guard.ask = refuse
+    return ask
+
+
+def test_a_route_outlives_the_address_that_it_is_sourced_from(story):
+    """It is asked for again; where the address has really gone it stands without, until that is back."""
+    ours, bare = AddRoute("10.98.0.0/24", "rhp0", "10.5.0.1"), AddRoute("10.98.0.0/24", "rhp0")
+    gone = [RemoveRoute(one.destination, one.interface, one.source) for one in (ours, bare)]
+
+    async def tell(hubs):
+        hubs.interfaces[""] = replace(hubs.interfaces[""], addresses=())
+        own = hubs.tunnels[""]
+        own.adopt(hubs.interfaces[""], 1400)
+        await hubs.asked(AddRoute, RemoveRoute)
+        for ip, questions in (("192.0.2.1", []), ("10.5.0.1", [gone[1], ours])):
+            hubs.rig.ours = {ip_address(ip)}
+            own.readdress()
+            assert await hubs.asked(AddRoute, RemoveRoute) == questions
+        # A moment's absence: it is the same one, and a higher or lower address beside it changes nothing.
+        hubs.rig.ours.add(ip_address("10.4.0.1"))
+        own.readdress()
+        assert await hubs.asked(AddRoute, RemoveRoute) == [ours]
+        hubs.rig.ours = {ip_address("192.0.2.1")}
+        granting = refusing(hubs.rig.guard, "10.5.0.1")
+        own.readdress()
+        assert await hubs.asked(AddRoute, RemoveRoute) == [ours, gone[0], bare]
+        hubs.rig.guard.ask = granting
+        hubs.rig.ours = {ip_address("10.5.0.1")}
+        own.readdress()
+        assert await hubs.asked(AddRoute, RemoveRoute) == [gone[1], ours]
+
+    story(tell)
+
+
+def test_a_route_from_the_interface_s_own_address_is_not_asked_for_again(story):
+    async def tell(hubs):
+        await hubs.asked(AddRoute, RemoveRoute)
+        for tunnels in hubs.tunnels.values():
+            tunnels.readdress()
+        assert await hubs.asked(AddRoute, RemoveRoute) == []
 
     story(tell)

@@ -1,11 +1,13 @@
 """The node's addresses change: the engine hears of it, the SAs move, and the data plane with them."""
 
 import json
+from functools import partial
 from ipaddress import ip_address
+from types import SimpleNamespace
 
 import pytest
 
-from rhp.net.monitor import FakeMonitor
+from rhp.net.monitor import FakeMonitor, Told
 from rhp.node.whereabouts import Whereabouts, source_of
 
 A, ELSEWHERE = ip_address("192.0.2.1"), ip_address("198.51.100.1")
@@ -59,6 +61,23 @@ def test_a_change_of_routes_alone_is_no_line(moving):
         assert a.plane.migrated == b.plane.migrated == []
 
     moving(story)
+
+
+def test_an_address_that_was_away_for_a_moment_is_told_though_the_addresses_are_as_before(run):
+    async def story():
+        called = []
+        monitor = FakeMonitor(A)
+        engine = SimpleNamespace(addresses_changed=lambda addresses, now: None)
+        follow = partial(called.append, "other"), partial(called.append, "touched")
+        Whereabouts(monitor, engine, lambda verb: None, SimpleNamespace(write=lambda *_, **__: None), *follow).start()
+        monitor.change(A, told=Told.ROUTES)
+        assert called == []
+        monitor.change(A)
+        assert called == ["touched"]
+        monitor.change(ELSEWHERE)
+        assert called == ["touched", "touched", "other"]
+
+    run(story())
 
 
 def test_the_path_is_asked_anew_after_a_move_to_the_same_peer(moving):
