@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import struct
 from collections.abc import Awaitable, Iterator
 from contextlib import AbstractAsyncContextManager, suppress
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -20,9 +21,11 @@ from rhp.guard.addresses import address, network
 from rhp.guard.links import LinkError
 from rhp.guard.protocol import CaptureTraffic, ReleaseTraffic
 from rhp.guard.undo import UndoLog, error_number
+from rhp.net import netlink as kernel
 
 _Value = int | str | list[str]
 _Rule = dict[str, int | str]
+_Trait = tuple[int, bytes]
 
 KEPT = "capture.before"
 
@@ -36,6 +39,9 @@ _MAIN = 254
 _MOST_OUTERS = 64
 _MOST_HELD = 256
 _UNREACHABLE = 7  # FR_ACT_UNREACHABLE of linux/fib_rules.h.
+_RTM_GETRULE = 34
+_FRA_DST, _FRA_PRIORITY = 1, 6
+_HEADER = struct.Struct("=BBBBBBBBI")
 _FAMILIES = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 
@@ -102,6 +108,21 @@ class Capture:
         except Exception as error:
             raise _sentence(held, error) from None
 
+    async def mend(self) -> None:
+        """Set the rules again that somebody else took away; raises `LinkError`.
+
+        What stands is left alone: each rule that goes is told to the node, and our own changes must not lead back here.
+        """
+        try:
+            for version in {_version(one) for one in self._held.values()}:
+                standing = _standing(version)
+                missing = [rule for rule in self._rules(version) if _trait(rule) not in standing]
+                async with _netlink() as netlink:
+                    for rule in missing:
+                        await netlink.rule("add", family=_FAMILIES[version], **rule)
+        except Exception as error:
+            raise LinkError(f"rules that somebody took away cannot be set again: {error}") from None
+
     async def _take_back(self) -> None:
         held, self._held = self._held, {}
         async with _netlink() as netlink:
@@ -126,11 +147,14 @@ class Capture:
     async def _follow(self, netlink: _Netlink, version: int) -> None:
         """Set the rules of one IP version anew: captured last and released first, so that nothing ever loops."""
         await _flush(netlink, version)
+        for rule in self._rules(version):
+            await netlink.rule("add", family=_FAMILIES[version], **rule)
+
+    def _rules(self, version: int) -> Iterator[_Rule]:
         held = [one for one in self._held.values() if _version(one) == version]
         # An outer packet of the other IP version is nothing that these rules see.
         outers = {outer for one in held for outer in one.outers if address(outer).version == version}
-        for rule in _rules(outers) if held else ():
-            await netlink.rule("add", family=_FAMILIES[version], **rule)
+        return _rules(outers) if held else iter(())
 
 
 _WHAT = "captured traffic"
@@ -143,6 +167,22 @@ def _rules(outers: set[str]) -> Iterator[_Rule]:
         yield {"priority": OUTER_ENDS, "action": _UNREACHABLE, **to}
     yield {"priority": NARROWER, "table": _MAIN, "suppress_prefixlen": 0}
     yield {"priority": CAPTURED, "table": TABLE}
+
+
+def _trait(rule: _Rule) -> _Trait:
+    """What tells one of these rules from the others."""
+    to = str(rule.get("dst", ""))
+    return int(rule["priority"]), address(to).packed if to else b""
+
+
+def _standing(version: int) -> set[_Trait]:
+    """The same of all rules that the kernel has."""
+    found: set[_Trait] = set()
+    for entry in kernel.dump(_RTM_GETRULE, _HEADER.pack(_FAMILIES[version], 0, 0, 0, 0, 0, 0, 0, 0)):
+        values = dict(kernel.attributes(entry[_HEADER.size :]))
+        (priority,) = struct.unpack("=I", values.get(_FRA_PRIORITY, bytes(4)))
+        found.add((priority, values.get(_FRA_DST, b"")))
+    return found
 
 
 async def _flush(netlink: _Netlink, version: int) -> None:

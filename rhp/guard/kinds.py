@@ -68,6 +68,7 @@ QUESTIONS: dict[int, type] = {
     28: protocol.CaptureTraffic,
     29: protocol.ReleaseTraffic,
     30: protocol.ReleaseAll,
+    31: protocol.MendCaptures,
     48: protocol.TellState,
     49: protocol.TellAlive,
     50: protocol.RunHook,

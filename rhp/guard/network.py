@@ -28,6 +28,7 @@ from rhp.guard.protocol import (
     ConfigureLink,
     Descriptors,
     Done,
+    MendCaptures,
     NetworkQuestion,
     OpenIcmp,
     OpenRawEsp,
@@ -161,6 +162,8 @@ class NetworkAdministration:
                 await self._links.remove_route(question)
             case AddAddress() | RemoveAddress() | SetDns() | ClearDns() | CaptureTraffic() | ReleaseTraffic():
                 await self._assigned(question)
+            case MendCaptures():
+                await self._capture.mend()
             case ReleaseAll():
                 return await self._release()
         return Done()

@@ -254,6 +254,14 @@ class ReleaseTraffic:
 
 
 @dataclass(frozen=True, slots=True)
+class MendCaptures:
+    """Rules of this machine were taken away: set those of `CaptureTraffic` again that are missing, if any.
+
+    Answered by `Done` or `Refused`.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseAll:
     """Take back every link, address, route and name server that the guard set, newest first.
 
@@ -379,6 +387,7 @@ NetworkQuestion = (
     | AddRoute
     | RemoveRoute
     | AssignedQuestion
+    | MendCaptures
     | ReleaseAll
 )
 STATES = ("starting", "running", "stopping")

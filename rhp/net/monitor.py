@@ -1,8 +1,9 @@
 """This machine's addresses as they come and go: told by the kernel (rtnetlink(7)), never asked for in turn.
 
 An address counts while it can be used: its interface is up and has a carrier, it is not on trial (RFC 4862 section
-5.4), and others than neighbours can reach it. Changes of routes are told as well, because they decide which address is
-the right one. Whatever is told of addresses and links, all of them are read anew; so lost messages lose nothing.
+5.4), and others than neighbours can reach it. Changes of routes and of the rules for routing are told as well, because
+they decide which address is the right one. Whatever is told of addresses and links, all of them are read anew; so lost
+messages lose nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ class Told(Flag):
     NOTHING = 0
     ADDRESSES = auto()
     ROUTES = auto()
+    RULES = auto()
+    RULES_GONE = auto()
 
 
 Changed = Callable[[tuple[IpAddress, ...], Told], None]
@@ -40,8 +43,9 @@ _READS_PER_WAKEUP = 64
 _LARGEST = 65536
 _RTM_GETLINK, _RTM_GETADDR = 18, 22
 _RTM_NEWROUTE, _RTM_DELROUTE = 24, 25
-# RTMGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR and IPV6_ROUTE.
-_GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400
+_RTM_NEWRULE, _RTM_DELRULE = 32, 33
+# RTMGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE and, as it would be called, IPV6_RULE.
+_GROUPS = 0x1 | 0x10 | 0x40 | 0x80 | 0x100 | 0x400 | 0x40000
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
 _IFLA_IFNAME = 3
@@ -52,6 +56,13 @@ _IFF_AT_WORK = 0x1 | 0x10000 | 0x40
 _UNFIT = 0x8 | 0x40 | 0x20
 
 _ANYTHING = ~Told.NOTHING
+_ABOUT = {
+    _RTM_NEWROUTE: Told.ROUTES,
+    _RTM_DELROUTE: Told.ROUTES,
+    _RTM_NEWRULE: Told.RULES,
+    _RTM_DELRULE: Told.RULES | Told.RULES_GONE,
+}
+"""What a message is about, where that is neither an address nor a link."""
 
 
 class AddressMonitor(Protocol):
@@ -189,7 +200,7 @@ class FakeMonitor:
 def _told_by(kinds: Iterable[int]) -> Told:
     told = Told.NOTHING
     for kind in kinds:
-        told |= Told.ROUTES if kind in (_RTM_NEWROUTE, _RTM_DELROUTE) else Told.ADDRESSES
+        told |= _ABOUT.get(kind, Told.ADDRESSES)
     return told
 
 

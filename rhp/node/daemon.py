@@ -235,8 +235,9 @@ class Node:
         try:
             self._monitor = monitor = NetlinkMonitor(self._hubs.interfaces())
             stack.callback(monitor.close)
-            command, hurry = self._adapter.command, self._keeper.hurry
-            Whereabouts(monitor, self._engine, command, self._journal, hurry, self._hubs.readdress).start()
+            command, hubs = self._adapter.command, self._hubs
+            follow = self._keeper.hurry, hubs.readdress, hubs.unruled
+            Whereabouts(monitor, self._engine, command, self._journal, *follow).start()
         except OSError as error:
             self._journal.write("addresses unwatched", detail=error.strerror or str(error))
 

@@ -15,6 +15,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from rhp.guard.guard import Guard
+from rhp.guard.protocol import MendCaptures
 from rhp.ike import events
 from rhp.ike.config import ConnectionConfig, Station
 from rhp.ike.effects import InstallSA
@@ -251,6 +252,11 @@ class Hubs:
         """This machine's addresses have changed, or were away for a moment."""
         for hub in self._hubs.values():
             hub.tunnels.readdress()
+
+    def unruled(self) -> None:
+        """Rules for routing have gone; without those of captured traffic it goes past the tunnel, in clear."""
+        if any(lineage.captures for lineage in self._children):
+            self._network.submit(MendCaptures())
 
     def heard(self, event: events.Event, *, again: bool) -> None:
         """Look at an event of the engine; `again` says whether the connection will be tried again."""

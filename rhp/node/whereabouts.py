@@ -20,7 +20,8 @@ class Whereabouts:
     """Between the monitor and the engine. `command` calls one of the engine's verbs and pumps.
 
     `changed` is called after the engine has heard of other addresses, `touched` also where they are as before: one may
-    have been away for a moment, and the kernel does not give back what it took with it.
+    have been away for a moment, and the kernel does not give back what it took with it. `unruled` is called when a rule
+    for routing has gone, whosever it was.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class Whereabouts:
         journal: Journal,
         changed: Callable[[], None],
         touched: Callable[[], None] = lambda: None,
+        unruled: Callable[[], None] = lambda: None,
     ) -> None:
         self._monitor = monitor
         self._engine = engine
@@ -38,6 +40,7 @@ class Whereabouts:
         self._journal = journal
         self._on_change = changed
         self._on_touch = touched
+        self._on_unrule = unruled
         self._known: tuple[IpAddress, ...] = ()
 
     def start(self) -> None:
@@ -54,6 +57,8 @@ class Whereabouts:
         self._tell()
         if Told.ADDRESSES in told:
             self._on_touch()
+        if Told.RULES_GONE in told:
+            self._on_unrule()
         if others:
             self._on_change()
 

@@ -15,12 +15,14 @@ from rhp.guard.protocol import (
     ConfigureLink,
     Descriptors,
     Done,
+    MendCaptures,
     OpenTap,
     Refused,
     ReleaseAll,
     ReleaseTraffic,
     SetDns,
 )
+from rhp.net import netlink
 
 pytestmark = pytest.mark.netns
 
@@ -213,6 +215,35 @@ def test_setting_the_same_again_changes_nothing(guard, ask):
     before = rules()
     assert ask(guard, ALL) == Done()
     assert rules() == before
+
+
+def test_rules_that_somebody_took_away_are_set_again(guard, ask):
+    """As systemd-networkd takes those that it does not know, where it is told to manage them."""
+    assert ask(guard, MendCaptures()) == Done() and rules() == []
+    assert ask(guard, ALL) == ask(guard, ALL6) == Done()
+    before = rules()
+    for taken in (["5209"], ["5206"], ["5207", "5209"], ["5206", "5207", "5208", "5209"]):
+        for priority in taken:
+            ip("rule", "del", "priority", priority)
+        ip("-6", "rule", "del", "priority", "5208")
+        assert rules() != before
+        assert ask(guard, MendCaptures()) == Done()
+        assert rules() == before
+        assert (way(FAR), way(FAR6), way(GATE)) == ("rhpt0", "rhpt0", "eth0")
+
+
+def test_rules_that_stand_are_not_touched(guard, ask):
+    """Else the word of our own changes would have us make them again, for ever."""
+    assert ask(guard, ALL) == Done()
+    with netlink.opened(0x80 | 0x40000) as ear:
+        ear.setblocking(False)
+        assert ask(guard, MendCaptures()) == Done()
+        with pytest.raises(BlockingIOError):
+            ear.recv(4096)
+        ip("rule", "del", "priority", "5209")
+        assert ask(guard, MendCaptures()) == Done()
+        kinds = [kind for kind, _ in netlink.messages(ear.recv(65536) + ear.recv(65536))]
+        assert kinds == [33, 32]
 
 
 def test_what_is_not_captured_is_released_without_a_word(guard, ask):

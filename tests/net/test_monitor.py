@@ -83,7 +83,8 @@ def test_what_a_change_was_about_is_told(lab):
     told = []
 
     async def heard(*commands):
-        host.ip(*commands)
+        for command in commands:
+            host.run(["ip", *command.split()])
         before = len(told)
         for _ in range(100):
             await asyncio.sleep(0.02)
@@ -97,6 +98,11 @@ def test_what_a_change_was_about_is_told(lab):
             monitor.listen(asyncio.get_running_loop(), lambda *news: told.append(news))
             _, kinds = await heard("route add 203.0.113.0/24 dev eth0", "route del 203.0.113.0/24 dev eth0")
             assert kinds == Told.ROUTES
+            for version in ("", "-6 "):
+                _, kinds = await heard(f"{version}rule add priority 5209 table 5210")
+                assert Told.RULES in kinds and Told.RULES_GONE not in kinds
+                _, kinds = await heard(f"{version}rule del priority 5209")
+                assert Told.RULES_GONE in kinds
             # Gone and back before anybody looked.
             addresses, kinds = await heard("address del 192.0.2.1/24 dev eth0", "address add 192.0.2.1/24 dev eth0")
             assert set(addresses) == {A, A6} and Told.ADDRESSES in kinds

@@ -293,10 +293,17 @@ def test_everything_goes_through_the_tunnel_but_the_tunnel_itself(lab):
     assert way(world.host_a, outer(2)) == way(world.host_a, "192.0.2.77") == "eth0"
     assert ping(world.host_a, far, count=20, at_once=True, size=1300).received == 20
     wait_until(lambda: SERVER in world.names.text(), 30, "name servers")
+    stood = sorted(rules(world.host_a).splitlines())
     # The rules outlive a rekey and a change of the default route, and end with the tunnel.
     world.a.rekey_ike(OFFICE)
     world.host_a.ip("route del default")
     assert ping(world.host_a, far, count=5, at_once=True).received == 5
+    # Somebody takes away the rules that are not its own.
+    for version, priority in (("-4", "5209"), ("-4", "5208"), ("-4", "5206"), ("-6", "5209")):
+        world.host_a.run(["ip", version, "rule", "del", "priority", priority])
+    wait_until(lambda: sorted(rules(world.host_a).splitlines()) == stood, 5, "the rules again")
+    assert reaches(world.host_a, far)
+    assert reaches(world.host_a, far6)
     world.a.terminate(OFFICE)
     world.wait_inner()
     wait_until(lambda: "5209" not in rules(world.host_a), 30, "the rules going")

@@ -63,12 +63,12 @@ def test_a_change_of_routes_alone_is_no_line(moving):
     moving(story)
 
 
-def test_an_address_that_was_away_for_a_moment_is_told_though_the_addresses_are_as_before(run):
+def test_what_may_have_taken_something_along_is_told_though_the_addresses_are_as_before(run):
     async def story():
         called = []
         monitor = FakeMonitor(A)
         engine = SimpleNamespace(addresses_changed=lambda addresses, now: None)
-        follow = partial(called.append, "other"), partial(called.append, "touched")
+        follow = [partial(called.append, word) for word in ("other", "touched", "unruled")]
         Whereabouts(monitor, engine, lambda verb: None, SimpleNamespace(write=lambda *_, **__: None), *follow).start()
         monitor.change(A, told=Told.ROUTES)
         assert called == []
@@ -76,6 +76,9 @@ def test_an_address_that_was_away_for_a_moment_is_told_though_the_addresses_are_
         assert called == ["touched"]
         monitor.change(ELSEWHERE)
         assert called == ["touched", "touched", "other"]
+        monitor.change(ELSEWHERE, told=Told.RULES)
+        monitor.change(ELSEWHERE, told=Told.RULES_GONE)
+        assert called[3:] == ["unruled"]
 
     run(story())
 
