@@ -47,7 +47,7 @@ from rhp.ike.states import LIVE_CHILD, ChildState, IkeState
 from rhp.ike.status import IkeStatus
 from rhp.ike.tasks import child_create, child_delete, child_rekey, delete, ike_rekey, redirect, registry
 from rhp.ike.turn import Ending, Turn
-from rhp.ike.upkeep import TimeKeeper
+from rhp.ike.upkeep import TimeKeeper, check_all
 from rhp.ike.vault import Vault
 from rhp.realm.pool import Lease
 from rhp.realm.pools import PoolUsage, Remembered
@@ -256,6 +256,13 @@ class Engine:
         SAs whose own address has gone take another one, where MOBIKE (RFC 4555) or a NAT lets them.
         """
         roaming.addresses_changed(self._ctx, addresses, now)
+
+    def awoken(self, now: float) -> None:
+        """This machine was suspended, and no time of that is in `now`: ask every peer for a sign of life.
+
+        Not where `dpd_delay` is 0.
+        """
+        check_all(self._ctx, now)
 
     def set_config(self, config: EngineConfig) -> None:
         """New handshakes follow `config`; SAs that exist keep what they were made with."""

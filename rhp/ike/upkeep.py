@@ -14,6 +14,7 @@ from rhp.ike import (
     roaming,
 )
 from rhp.ike.child_sa import ChildSa
+from rhp.ike.context import Context
 from rhp.ike.effects import KeepAlive
 from rhp.ike.errors import Fault
 from rhp.ike.ike_sa import IkeSa
@@ -85,14 +86,7 @@ class TimeKeeper:
             sa.dpd_timer = sa.ctx.timers.start(due, partial(self.check_due, sa))
             return
         sa.dpd_timer = sa.ctx.timers.start(now + delay, partial(self.check_due, sa))
-        if sa.requests.exhausted:
-            sa.enqueue(ike_rekey.rekey(sa))
-            conductor.pump(sa, now)
-        elif not sa.requests.outstanding:
-            sa.ctx.count("liveness-checked")
-            sa.enqueue(dpd.check(sa))
-            conductor.pump(sa, now)
-            roaming.update_predecessor(sa, "path-silent", now)
+        _ask_for_life(sa, now)
 
     def keepalive_due(self, sa: IkeSa, now: float) -> None:
         """Keep the NAT's mapping, unless something else has done so (RFC 3948 section 4)."""
@@ -157,3 +151,29 @@ class TimeKeeper:
     def link_expired(self, sa: IkeSa, now: float) -> None:
         """Go on with changes of ours that waited for the peer's."""
         conductor.pump(sa, now)
+
+
+def check_all(ctx: Context, now: float) -> None:
+    """Ask every peer for a sign of life, however lately there was one; the first ones now, the others soon."""
+    for number, sa in enumerate(ctx.table.sas()):
+        if number < roaming.AT_ONCE:
+            _check_now(sa, now)
+        else:
+            ctx.timers.start(now + (number - roaming.AT_ONCE) / roaming.PER_SECOND, partial(_check_now, sa))
+
+
+def _check_now(sa: IkeSa, now: float) -> None:
+    if sa.state is IkeState.ESTABLISHED and sa.successor is None and sa.config.dpd_delay > 0:
+        _ask_for_life(sa, now)
+
+
+def _ask_for_life(sa: IkeSa, now: float) -> None:
+    """Unless a request waits for its answer anyway."""
+    if sa.requests.exhausted:
+        sa.enqueue(ike_rekey.rekey(sa))
+        conductor.pump(sa, now)
+    elif not sa.requests.outstanding:
+        sa.ctx.count("liveness-checked")
+        sa.enqueue(dpd.check(sa))
+        conductor.pump(sa, now)
+        roaming.update_predecessor(sa, "path-silent", now)

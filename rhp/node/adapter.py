@@ -23,6 +23,7 @@ from rhp.ike.errors import LocalError
 from rhp.ike.path import IKE_PORT, Endpoint, Path
 from rhp.net.udp import UdpEdge
 from rhp.node.children import Children
+from rhp.node.slumber import Slumber
 from rhp.node.tunnels import LooksAfterTunnels
 
 if TYPE_CHECKING:
@@ -64,12 +65,14 @@ class Adapter:
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._alive_timer: asyncio.TimerHandle | None = None
+        self._slumber = Slumber()
         self._questions: set[asyncio.Task[None]] = set()
         self._pumping = False
         self._stopped = True
         self.on_tap_lost: Callable[[int, int, int], None] | None = None
         self.on_path_answer: Callable[[int, int], None] | None = None
         self.on_frames: Callable[[], None] | None = None
+        self.on_wake: Callable[[float], None] | None = None
         self.shape: Callable[[effects.InstallSA], effects.InstallSA] | None = None
         self.counters: Counter[str] = Counter()
 
@@ -247,6 +250,10 @@ class Adapter:
 
     def _look_for_life(self) -> None:
         now = self._loop.time()
+        if (slept := self._slumber.look()) is not None:
+            self._engine.awoken(now)
+            if self.on_wake is not None:
+                self.on_wake(slept)
         for spi_in, heard, sent in self._children.at_work():
             if heard:
                 self._engine.seen_alive(spi_in, now)

@@ -345,6 +345,7 @@ class Node:
         adapter.on_path_answer = self._watch.answered
         capture = Capture(self._plane, lambda: iter(self._children), self._journal, self._loop.call_soon)
         adapter.on_frames = capture.drain
+        adapter.on_wake = self._woke
         self._control.streams["capture"] = capture.begin
         adapter.shape = self._hubs.shape
         return adapter
@@ -393,6 +394,11 @@ class Node:
         name = getattr(event, "connection", "")
         if name and name not in self._expected:
             self._forget_soon()
+
+    def _woke(self, slept: float) -> None:
+        """The machine has slept, of which the engine knows: who is to be called later is called now."""
+        self._journal.write("machine woke", slept=round(slept))
+        self._keeper.hurry()
 
     def _forget_soon(self) -> None:
         self._telemetry.forget_soon(self._engine, self._children, lambda: self._config.connections)

@@ -180,7 +180,7 @@ class Keeper:
         return max(0.0, charge.retry_at - self._loop.time())
 
     def hurry(self) -> None:
-        """This machine has other addresses than before: what waits for its next try is tried now."""
+        """This machine has other addresses than before, or has slept: what waits for its next try is tried now."""
         for name, charge in self._charges.items():
             if charge.retry_at is not None and not self._stopped:
                 charge.failures = 0

@@ -40,6 +40,7 @@ _EVENTS: dict[str, tuple[str, ...]] = {
         "icmp unheard",
         "addresses changed",
         "addresses unwatched",
+        "machine woke",
         "address doubled",
     ),
     "address": (

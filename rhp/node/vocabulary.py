@@ -74,6 +74,7 @@ EVENTS: dict[str, Word] = {
     "addresses unwatched": Word(
         _WARNING, "Changes of this machine's addresses go unnoticed, and tunnels do not follow them; detail says why."
     ),
+    "machine woke": Word(_INFO, "This machine slept for that many seconds; each peer is asked whether it is there."),
     "redirected": Word(_INFO, "The peer sends us to another gateway, where the connection goes on."),
     "address doubled": Word(
         _WARNING, "Another interface has an address of ours too, so one of them works badly; detail says what to do."

@@ -122,6 +122,34 @@ def test_checks_are_off(ladder):
     assert len(link.sent) == 4
 
 
+def test_who_wakes_asks_at_once(ladder):
+    """A suspended machine's clock stands still, so by that there was life a moment ago."""
+    link = link_with(ladder).establish()
+    link.advance(1)
+    # a --- INFORMATIONAL, empty ---> b, and its empty answer
+    link.call(link.a, "awoken")
+    link.settle()
+    assert [link.read(packet).payloads for packet in link.sent[4:]] == [(), ()]
+    assert link.a.count("liveness-checked") == 1
+    cut(link)
+    link.call(link.a, "awoken")
+    link.call(link.a, "awoken")
+    assert len(link.sent) == 7
+    link.settle()
+    link.advance(31.6)
+    (closed,) = link.a.happened(IkeClosed)
+    assert closed.reason == "peer-unresponsive"
+    link.call(link.a, "awoken")
+    link.a.check_empty()
+
+
+def test_who_wakes_and_does_not_check_asks_nothing(ladder):
+    link = link_with(ladder).establish()
+    link.call(link.b, "awoken")
+    link.advance(1)
+    assert len(link.sent) == 4
+
+
 def test_short_loss_is_survived(ladder):
     link = link_with(ladder).establish()
     cut(link)

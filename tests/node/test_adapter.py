@@ -11,6 +11,7 @@ from rhp.guard.protocol import AddRoute, ConfigureLink, RemoveRoute
 from rhp.ike.config import ChildConfig
 from rhp.ike.errors import Fault
 from rhp.node.settings import HubSettings, InterfaceSettings, StaticMac
+from rhp.node.slumber import Slumber, slept_since_start
 from rhp.wire.ts import TrafficSelector
 
 
@@ -462,3 +463,32 @@ def test_two_tunnels_to_one_network_from_different_sources(pair, run):
         await b.close()
 
     run(meet())
+
+
+def test_a_machine_that_slept_asks_its_peers(pair, run, monkeypatch):
+    monkeypatch.setattr("rhp.node.adapter.ALIVE_SECONDS", 0.05)
+
+    async def meet():
+        a, b, _wire = await established_pair(pair)
+        asleep, woke = [100.0], []
+        a.adapter._slumber = Slumber(lambda: asleep[0])
+        a.adapter.on_wake = woke.append
+        a.adapter.stop()
+        a.adapter.start()
+        await asyncio.sleep(0.2)
+        asleep[0] += 9.0
+        await asyncio.sleep(0.2)
+        assert not woke and "liveness-checked" not in a.engine.counters
+        asleep[0] += 3600.0
+        await asyncio.sleep(0.2)
+        assert woke == [3600.0]
+        assert a.engine.counters["liveness-checked"] == 1
+        await a.close()
+        await b.close()
+
+    run(meet())
+
+
+def test_a_machine_that_was_not_suspended_has_not_slept():
+    assert slept_since_start() >= -0.01
+    assert Slumber().look() is None
