@@ -235,8 +235,8 @@ class Node:
         try:
             self._monitor = monitor = NetlinkMonitor(self._hubs.interfaces())
             stack.callback(monitor.close)
-            command, hubs = self._adapter.command, self._hubs
-            follow = self._keeper.hurry, hubs.readdress, hubs.unruled
+            command, hubs, keeper = self._adapter.command, self._hubs, self._keeper
+            follow = keeper.hurry, hubs.readdress, hubs.unruled, keeper.rerouted
             Whereabouts(monitor, self._engine, command, self._journal, *follow).start()
         except OSError as error:
             self._journal.write("addresses unwatched", detail=error.strerror or str(error))

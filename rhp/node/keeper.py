@@ -12,6 +12,7 @@ the larger closes the one that it began, so that exactly one remains.
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -43,13 +44,18 @@ LONGEST_WAIT = 60.0
 DOUBLE_WAIT = 0.5
 CALLED_WAIT = 5.0
 CRASHED_WAIT = 0.2
+ROUTES_WAIT = 5.0
+"""So far apart are the tries that changes of routes lead to, for a routing protocol may change them all the time."""
+NO_ROUTE = "no-route"
 
 
 @dataclass(slots=True)
 class Charge:
     """One connection under care. `held` while an operator wants it down; `asked` are children on their way.
 
-    `detour` is the gateway that the next call goes to instead of its own, once (RFC 5685).
+    `no_way` while the last try found no way to the peer, or no address of it; `looked_at` is when a change of routes
+    last had it tried before its time. `detour` is the gateway that the next call goes to instead of its own, once
+    (RFC 5685).
     """
 
     config: ConnectionConfig
@@ -59,6 +65,8 @@ class Charge:
     turn: int = 0
     began_at: float | None = None
     retry_at: float | None = None
+    no_way: bool = False
+    looked_at: float = -math.inf
     timer: asyncio.TimerHandle | None = None
     task: asyncio.Task[None] | None = None
     detour: events.Redirected | None = None
@@ -186,6 +194,17 @@ class Keeper:
                 charge.failures = 0
                 self._tend_in(name, 0.0)
 
+    def rerouted(self) -> None:
+        """Routes have changed: whom the last try found no way to, or no address of, is tried before its time."""
+        now = self._loop.time()
+        for name, charge in self._charges.items():
+            if charge.retry_at is None or not charge.no_way or self._stopped:
+                continue
+            wait = max(0.0, charge.looked_at + ROUTES_WAIT - now)
+            if now + wait < charge.retry_at:
+                charge.looked_at = now + wait
+                self._tend_in(name, wait)
+
     def heard(self, event: events.Event) -> float | None:
         """Look at an event; gives the seconds until the next try where it is a failure that will be tried again."""
         name = getattr(event, "connection", "")
@@ -229,6 +248,7 @@ class Keeper:
 
     def _again(self, name: str, reason: str = "") -> float | None:
         charge = self._charges[name]
+        charge.no_way = reason == NO_ROUTE
         charge.held = charge.held or charge.config.start == "wait"
         if charge.held or self._stopped:
             return None
@@ -278,10 +298,10 @@ class Keeper:
         try:
             path = await self._path(charge, detour)
         except OSError as error:
-            wait = self._again(name)
+            wait = self._again(name, NO_ROUTE)
             detail = error.strerror or str(error)
             self._journal.write(
-                "connecting failed", connection=name, reason="no-route", detail=detail, fault="network", retry_in=wait
+                "connecting failed", connection=name, reason=NO_ROUTE, detail=detail, fault="network", retry_in=wait
             )
             return
         self._journal.write("connecting", connection=name, path=path)

@@ -21,7 +21,7 @@ class Whereabouts:
 
     `changed` is called after the engine has heard of other addresses, `touched` also where they are as before: one may
     have been away for a moment, and the kernel does not give back what it took with it. `unruled` is called when a rule
-    for routing has gone, whosever it was.
+    for routing has gone, whosever it was, and `rerouted` when routes or rules have changed, and nothing else.
     """
 
     def __init__(
@@ -33,6 +33,7 @@ class Whereabouts:
         changed: Callable[[], None],
         touched: Callable[[], None] = lambda: None,
         unruled: Callable[[], None] = lambda: None,
+        rerouted: Callable[[], None] = lambda: None,
     ) -> None:
         self._monitor = monitor
         self._engine = engine
@@ -41,6 +42,7 @@ class Whereabouts:
         self._on_change = changed
         self._on_touch = touched
         self._on_unrule = unruled
+        self._on_reroute = rerouted
         self._known: tuple[IpAddress, ...] = ()
 
     def start(self) -> None:
@@ -61,6 +63,8 @@ class Whereabouts:
             self._on_unrule()
         if others:
             self._on_change()
+        elif told & (Told.ROUTES | Told.RULES):
+            self._on_reroute()
 
     def _tell(self) -> None:
         self._command(partial(self._engine.addresses_changed, self._known))

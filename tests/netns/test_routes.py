@@ -17,15 +17,26 @@ LANS = ("10.1.0.1", "10.2.0.1")
 NETS = ("10.1.0.0/24", "10.2.0.0/24")
 
 
-def gateway(lab, host, number):
+def gateway(lab, host, number, remote=None):
     """One of two gateways between networks whose interface has no address, so its routes have the LAN's for source."""
     own, peer = number - 1, 2 - number
     host.ip("link add lan type bridge", "link set lan up", f"address add {LANS[own]}/24 dev lan")
     connection = psk(IDENTITIES[own], IDENTITIES[peer], SECRET, children={"net": tunnel([NETS[own]], [NETS[peer]])})
     if number == 1:
-        connection = {**connection, "remote_addrs": [outer(2)]}
+        connection = {**connection, "remote_addrs": [remote or outer(2)]}
     table = {"interface": {"name": TAP}, "connections": {CONNECTION: connection}}
     return lab.keep(RhpNode(host, lab.path(f"{host.name}-node"), table))
+
+
+def test_a_way_to_the_peer_comes_back_and_the_address_was_there_all_the_time(lab):
+    a, b = cable(lab)
+    b.address("lo", "198.51.100.2/32")
+    gateway(lab, b, 2)
+    node = gateway(lab, a, 1, "198.51.100.2")
+    # The next try would be eight seconds later.
+    wait_until(lambda: node.process.text().count("reason=no-route") == 4, 30, "four tries in vain")
+    a.ip(f"route add 198.51.100.2 via {outer(2)}")
+    node.wait_established(CONNECTION, 4)
 
 
 def test_the_source_of_a_route_goes_and_comes_back(lab):

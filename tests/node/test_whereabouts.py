@@ -68,17 +68,18 @@ def test_what_may_have_taken_something_along_is_told_though_the_addresses_are_as
         called = []
         monitor = FakeMonitor(A)
         engine = SimpleNamespace(addresses_changed=lambda addresses, now: None)
-        follow = [partial(called.append, word) for word in ("other", "touched", "unruled")]
+        follow = [partial(called.append, word) for word in ("other", "touched", "unruled", "rerouted")]
         Whereabouts(monitor, engine, lambda verb: None, SimpleNamespace(write=lambda *_, **__: None), *follow).start()
         monitor.change(A, told=Told.ROUTES)
-        assert called == []
+        assert called == ["rerouted"]
+        called.clear()
         monitor.change(A)
         assert called == ["touched"]
         monitor.change(ELSEWHERE)
         assert called == ["touched", "touched", "other"]
         monitor.change(ELSEWHERE, told=Told.RULES)
         monitor.change(ELSEWHERE, told=Told.RULES_GONE)
-        assert called[3:] == ["unruled"]
+        assert called[3:] == ["rerouted", "unruled"]
 
     run(story())
 
@@ -115,6 +116,50 @@ def test_who_waits_for_the_next_try_is_called_at_once(pair, run):
         a.no_route = False
         monitor.change(A)
         await wire.settle(until=lambda: a.plane.sas and b.plane.sas)
+        await a.close()
+        await b.close()
+
+    run(story())
+
+
+def test_a_route_that_comes_back_has_the_peer_called(pair, run):
+    """The address stayed. A routing protocol that changes them all the time does not have it called all the time."""
+
+    async def story():
+        a, b, wire = pair()
+        monitor = FakeMonitor(A)
+        nothing = [lambda: None] * 3
+        Whereabouts(monitor, a.engine, a.adapter.command, a.journal, *nothing, a.keeper.rerouted).start()
+        a.no_route = True
+        charge = a.keeper._charges["to-b"]
+        charge.failures = 10
+        a.keeper.start()
+        await wire.settle(until=lambda: a.journal.counters["connecting-failed"] == 1)
+        assert a.keeper.retry_in("to-b") > 40
+        for _ in range(20):
+            monitor.change(A, told=Told.ROUTES)
+            await wire.settle()
+        # One at once, and one more when the routes have had time to settle.
+        assert a.journal.counters["connecting-failed"] == 2
+        assert 3.0 < a.keeper.retry_in("to-b") <= 5.0
+        a.no_route = False
+        charge.looked_at = a.loop.time() - 5.0
+        monitor.change(A, told=Told.ROUTES)
+        await wire.settle(until=lambda: a.plane.sas and b.plane.sas)
+        await a.close()
+        await b.close()
+
+    run(story())
+
+
+def test_routes_do_not_hurry_who_failed_for_another_reason(pair, run):
+    async def story():
+        a, b, wire = pair()
+        a.keeper._charges["to-b"].failures = 10
+        a.keeper._again("to-b", "peer-unresponsive")
+        a.keeper.rerouted()
+        await wire.settle()
+        assert a.keeper.retry_in("to-b") > 40
         await a.close()
         await b.close()
 
