@@ -1,5 +1,6 @@
 """ping and ping6, with their answers as numbers."""
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -7,8 +8,9 @@ from dataclasses import dataclass
 from rhp.lab.namespace import Namespace
 from rhp.lab.programs import find
 
-COUNTS = re.compile(r"(\d+) packets transmitted, (\d+) received")
-EACH = re.compile(r"time=([\d.]+) ms")
+SENT = re.compile(r"(\d+) packets transmitted")
+ANSWER = re.compile(r"icmp_seq=(\d+) (?:ttl|hlim)=\d+(?: time=([\d.]+) ms)?")
+LINGER_SECONDS = 5.0
 TRY_SECONDS = 0.5
 
 
@@ -40,21 +42,26 @@ def ping(
 ) -> PingResult:
     """Ping `address` from inside `namespace`; `size` is the payload in bytes, `wait` the patience for each in seconds.
 
-    ping waits for the last answer only as long as `interval`, or twice the slowest of the others: who counts answers
-    and does not care when the packets leave sends them `at_once`, and gives the last one a second.
+    By itself ping waits for the last answer only as long as `interval`, or twice the slowest of the others. So it goes
+    on until as many are answered, or `wait` is over, and what it sends beyond `count` is not looked at. Who does not
+    care when the packets leave sends them `at_once`.
 
     With `fragment` off the packets carry DF, and one that does not fit is not sent. Losing every packet is an answer,
     not an error; raises `ProgramMissing`, or `CommandFailed` when ping itself hangs.
     """
-    interval = 1.0 if at_once else interval
+    interval = LINGER_SECONDS if at_once else interval
     command = [find("ping"), "-n", "-c", str(count), "-i", str(interval), "-W", str(wait), "-s", str(size)]
-    command += ["-l", str(count)] if at_once else []
+    if at_once:
+        command += ["-l", str(count)]
+    elif count > 1:
+        command += ["-w", str(math.ceil(count * interval + wait))]
     command += [] if fragment else ["-M", "do"]
     command += ["-I", source] if source else []
     said = namespace.run([*command, address], timeout=count * (interval + wait) + 30, check=False)
-    counts = COUNTS.search(said)
-    sent, received = (int(counts[1]), int(counts[2])) if counts else (0, 0)
-    return PingResult(sent, received, tuple(float(value) for value in EACH.findall(said)))
+    sent = SENT.search(said)
+    answers = {int(number): time for number, time in reversed(ANSWER.findall(said)) if int(number) <= count}
+    times = tuple(float(answers[number]) for number in sorted(answers) if answers[number])
+    return PingResult(min(int(sent[1]), count) if sent else 0, len(answers), times)
 
 
 def reaches(namespace: Namespace, address: str, *, tries: int = 10, source: str | None = None) -> bool:
