@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rhp.lab.mmsg import Messages
 from rhp.lab.namespace import Namespace
+from rhp.lab.room import make_room
 
 LOSS = 0.001
 """The share that may get lost before a rate no longer counts as carried."""
@@ -24,8 +25,6 @@ TICK = 0.0002
 SETTLE = 0.1
 """Seconds for the last datagrams to arrive."""
 STEPS = 7
-
-_SO_RCVBUFFORCE = 33
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,7 @@ class Datagrams:
 
     def __init__(self, client: Namespace, server: Namespace, address: str, size: int = 64) -> None:
         self._receiver = server.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._receiver.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+        make_room(self._receiver, RECEIVE_BUFFER)
         self._receiver.bind((address, 0))
         self._sender = client.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._sender.connect(self._receiver.getsockname())

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from rhp.lab.errors import NotReached
 from rhp.lab.namespace import Namespace
+from rhp.lab.room import make_room
 
 ETH_P_ALL = 0x0003
 ETH_P_IP = 0x0800
@@ -21,6 +22,7 @@ ETH_P_EXPERIMENT = 0x88B5
 
 BROADCAST = b"\xff" * 6
 
+_BUFFER = 4 << 20
 _SOL_PACKET = 263
 _PACKET_AUXDATA = 8
 _PACKET_OUTGOING = 4
@@ -95,6 +97,7 @@ def _open(interface: str) -> socket.socket:
     """Open a packet socket in the caller's namespace."""
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     opened.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
+    make_room(opened, _BUFFER)
     opened.bind((interface, ETH_P_ALL))
     return opened
 

@@ -27,6 +27,7 @@ from rhp.lab.lab import Lab
 from rhp.lab.namespace import Namespace
 from rhp.lab.process import wait_until
 from rhp.lab.programs import find
+from rhp.lab.room import make_room
 from rhp.lab.topology import PORT
 
 PORTS = ("port1", "port2")
@@ -38,7 +39,6 @@ _LONGEST_FRAME = 9216
 _BATCH = 64
 _BUFFER = 16 << 20
 _SO_SNDBUFFORCE = 32
-_SO_RCVBUFFORCE = 33
 _SOL_PACKET = 263
 _PACKET_IGNORE_OUTGOING = 23
 _IDLE = 0.05
@@ -189,7 +189,7 @@ def _open(port: str) -> socket.socket:
     """A packet socket that sees what comes in on `port`, and never blocks."""
     opened = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
     opened.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
-    opened.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    make_room(opened, _BUFFER)
     opened.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _BUFFER)
     opened.bind((port, ETH_P_ALL))
     opened.setblocking(False)

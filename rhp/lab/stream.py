@@ -15,6 +15,7 @@ from typing import Self
 
 from rhp.lab.errors import LabError, NotReached
 from rhp.lab.namespace import Namespace
+from rhp.lab.room import make_room
 
 WINDOW = 256
 SIZE = 1390
@@ -61,7 +62,7 @@ class Stream:
         self._pause = TRAIN * SIZE * 8 / (gbps * 1e9)
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._in = receiver.socket(family, socket.SOCK_DGRAM)
-        self._in.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+        make_room(self._in, _BUFFER)
         self._in.setsockopt(socket.IPPROTO_UDP, _UDP_GRO, 1)
         self._in.bind((address, 0))
         self._in.settimeout(0.05)
