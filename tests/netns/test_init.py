@@ -46,7 +46,11 @@ def test_init_on_both_sides_up_on_both_sides_and_ping(lab, auth):
     assert "addresses=10.88.0.2" in gateway.text()
     for node in (client, gateway):
         assert node.stop(30) == 0
-        assert "WARNING" not in node.text().replace("shutdown incomplete", "")
+        # The other end may be too slow to answer the farewell.
+        warnings = [
+            line for line in node.text().splitlines() if "WARNING" in line and "shutdown incomplete" not in line
+        ]
+        assert warnings == []
         assert "Traceback" not in node.text()
 
 

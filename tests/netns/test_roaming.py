@@ -91,9 +91,10 @@ def test_from_ipv4_to_ipv6(lab):
 
 
 def test_few_packets_are_lost_on_a_move(lab):
-    """At most what is in flight: the caller tells of its new address 0.1 s after the kernel did.
+    """At most what is in flight: the caller tells of its new address 0.1 s after the kernel did, or a second later if
+    it looked between the two addresses.
 
-    A second is allowed, that is 100 pings, and beyond it what a lost message costs until it is sent again.
+    Two and a half seconds are allowed, and beyond them what a lost message costs until it is sent again.
     """
     nodes = start_pair(lab, cable(lab))
     nodes.wait_established()
@@ -101,11 +102,11 @@ def test_few_packets_are_lost_on_a_move(lab):
     again = retransmitted(nodes.a)
     mover = threading.Timer(0.5, lambda: readdress(nodes.a.namespace, HOME, ELSEWHERE))
     mover.start()
-    result = ping(nodes.a.namespace, nodes.inner[1], count=300, interval=0.01, wait=0.5)
+    result = ping(nodes.a.namespace, nodes.inner[1], count=500, interval=0.01, wait=0.5)
     mover.join()
     nodes.b.wait_connection(CONNECTION, at("remote", ELSEWHERE), 30)
     again = retransmitted(nodes.a) - again
-    assert result.sent - result.received <= 100 * 2**again
+    assert result.sent - result.received <= 250 * 2**again
     child = nodes.b.connection(CONNECTION)["children"][0]
     assert child["replay_drops"] == child["auth_drops"] == 0
 

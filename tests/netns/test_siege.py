@@ -40,13 +40,17 @@ class Losses:
 
     def _read(self):
         gateway = self._siege.gateway.status()["counters"]
+        repeated = gateway["engine"].get("request-repeated", 0)
         softnet = (line.split()[1] for line in Path("/proc/net/softnet_stat").read_text().splitlines())
         backlog = sum(int(dropped, 16) for dropped in softnet)
         sent_again = self._siege.c.status()["counters"]["engine"].get("retransmitted", 0)
-        return backlog, gateway["dataplane"]["drop-socket-full"], gateway["edges"]["gate-full"], sent_again
+        sockets = gateway["dataplane"]["drop-socket-full"], gateway["edges"]["gate-full"]
+        return backlog, *sockets, sent_again, repeated
 
     def now(self):
-        """Packets without a place in the kernel; ESP and IKE without one in a socket; what the friend sent again."""
+        """Packets without a place in the kernel; ESP and IKE without one in a socket; what the friend sent again, and
+        what of that had come the first time, so that nothing but the answer was slow.
+        """
         return tuple(now - before for now, before in zip(self._read(), self._before, strict=True))
 
 
@@ -66,10 +70,11 @@ def test_a_flood_of_strangers(siege, port, kind):
     sent = poured(flood)["sent"]
     siege.send_away()
     assert sent > RATE * SECONDS / 4, "the machine is too busy to flood itself"
-    backlog, esp, ike, sent_again = losses.now()
+    backlog, esp, ike, sent_again, repeated = losses.now()
     # A first message that is lost costs half a second, one that is lost again a whole one, and so on.
     assert max(first, second) < 5.0 + 0.5 * (2**sent_again - 1)
-    assert not sent_again or backlog + ike
+    # Who has not brought a cookie back yet is not told from others: one such message for each visit may have been slow.
+    assert sent_again <= 2 + repeated or backlog + ike
     assert answered.sent - answered.received <= 2 + backlog + esp
     assert siege.established
     assert half_open <= 300
