@@ -241,6 +241,7 @@ def test_a_lane_is_added_while_the_other_runs(grown):
 
 def test_a_lane_is_added_while_all_rest(grown):
     grown.plane.stop()
+    wait_for(none_is_left)
     pairs = Pairs(grown.peer())
     assert grown.grow() == 1
     assert threads() == {}

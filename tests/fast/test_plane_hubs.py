@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from asked import asked_in_time
 from planes import ANY4, BROADCAST, ETHERIP, SECONDS, TAP_MAC, Rig, Tap, frame, mac, wait_for
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
@@ -337,10 +338,7 @@ def test_a_lost_tap_is_one_hubs_own(rig, pair):
 def test_what_the_host_asked_early_is_repeated_in_its_hub(rig):
     red, blue = rig.hub(), rig.hub()
     question = request("10.2.0.9", ONE)
-    for hub in (red, blue):
-        hub.tap.send(question)
-        hub.settle()
-    other, asked = blue.peer(), red.peer()
+    other, asked = asked_in_time(rig, [question], blue, red)
     assert asked.recv_frame() == question
     assert other.recv_frame() == question
     settle(rig, red, blue)

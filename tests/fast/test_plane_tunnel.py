@@ -166,6 +166,7 @@ def test_what_comes_out_is_checked(rig, payload, next_header, name):
     peer = site(rig)
     peer.send(payload, next_header)
     rig.wait_count(f"drop-{name}")
+    rig.settle()
     assert rig.tap.pending() == []
     assert rig.plane.port_counters(peer.port)["drops"] == 1
 
