@@ -90,6 +90,7 @@ def test_a_peer_is_told_through_its_own_tunnel(rig, station):
     answer = Ether(other.recv_frame())
     assert (answer.dst, answer[ICMP].nexthopmtu) == (text(TWO), 1300)
     rig.wait_count("drop-too-big")
+    rig.settle()
     assert rig.plane.port_counters(other.port)["drops"] == 1
     assert not station.pending()
 
@@ -215,13 +216,21 @@ def test_between_packets_of_a_flow_a_question_does_no_harm(rig):
     assert [peer.recv()[1] for _ in range(5)] == [said(ANSWER, 1000)] * 5
 
 
+def flood(rig, peer):
+    """400 questions, as fast as the lane takes them."""
+    for number in range(400):
+        peer.send(said(QUESTION, 1000), PROBE_HEADER)
+        if number % 100 == 99:
+            rig.settle_sockets()
+
+
 def test_a_flood_of_questions_is_answered_in_moderation(rig):
     peer = rig.peer()
-    for _ in range(400):
-        peer.send(said(QUESTION, 1000), PROBE_HEADER)
-    rig.settle()
+    began = time.monotonic()
+    flood(rig, peer)
     answered = rig.count("path-answers")
-    assert 32 <= answered < 400
+    # A burst, and ten a second.
+    assert 32 <= answered <= 33 + 10 * (time.monotonic() - began)
     assert rig.count("drop-dummy-packet") == 400 - answered
     peer.send(said(ANSWER, 1), PROBE_HEADER)
     rig.settle()
@@ -230,8 +239,7 @@ def test_a_flood_of_questions_is_answered_in_moderation(rig):
 
 def test_a_peer_that_floods_questions_does_not_silence_another(rig):
     loud, *others = [rig.peer() for _ in range(100)]
-    for _ in range(400):
-        loud.send(said(QUESTION, 1000), PROBE_HEADER)
+    flood(rig, loud)
     for peer in others:
         peer.send(said(QUESTION, 1472), PROBE_HEADER)
     rig.settle()

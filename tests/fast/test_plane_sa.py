@@ -153,10 +153,12 @@ def test_a_packet_that_was_overtaken_moves_nothing(rig):
 
 def test_a_peer_that_keeps_moving_does_not_flood(rig):
     peer, elsewhere, third = rig.peer(), rig.peer(), rig.peer()
+    began = time.monotonic()
     for turn in range(200):
         (elsewhere, third)[turn & 1].send_raw(peer.seal(ETHERIP + BACK))
         rig.tap.recv()
-    assert 2 <= len(rig.events("nat-moved")) < 20
+    # Eight at once, and four a second.
+    assert 2 <= len(rig.events("nat-moved")) <= 9 + 4 * (time.monotonic() - began)
     # What was held back is told when its time has come.
     fourth = rig.peer()
 
