@@ -121,13 +121,7 @@ def _entry(name: str) -> str:
 
 
 async def _run(*command: str, text: str = "") -> None:
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
+    process = await _begin(*command)
     try:
         _, said = await asyncio.wait_for(process.communicate(text.encode()), PATIENCE)
     except TimeoutError:
@@ -141,6 +135,25 @@ async def _run(*command: str, text: str = "") -> None:
         words = said.decode("utf-8", "replace").strip().splitlines()[-1:] or [f"status {process.returncode}"]
         hint = f"; copy {_POLKIT_RULES} to /etc/polkit-1/rules.d" if _DENIED.search(words[0]) else ""
         raise ResolverError(f"{' '.join(command[:2])} failed: {words[0]}{hint}")
+
+
+async def _begin(*command: str) -> asyncio.subprocess.Process:
+    """Start it. Cancelled in the middle of that, asyncio would end it alone and wait for whatever it has started."""
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(OSError):
+            await _end(await starting)
+        raise
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -374,6 +374,27 @@ def test_a_program_that_is_under_way_when_all_ends_is_ended_too(machine, script)
     asyncio.run(scene())
 
 
+@pytest.mark.parametrize("script", HANGS.values(), ids=HANGS)
+def test_a_program_that_has_only_just_begun_when_all_ends_is_ended_too(machine, script):
+    """It runs already, and asyncio has not said so."""
+    notes = hanging(machine, script)
+    (machine / "pids").touch()
+
+    async def scene():
+        setting = asyncio.ensure_future(resolver(machine).set(SetDns("rhp0", SERVERS)))
+        while len(noted(machine)) < notes:
+            # One step of the loop, and time for what that may have begun.
+            await asyncio.sleep(0)
+            time.sleep(0.3)
+        setting.cancel()
+        async with asyncio.timeout(30):
+            await asyncio.gather(setting, return_exceptions=True)
+        assert setting.cancelled()
+        gone(machine)
+
+    asyncio.run(scene())
+
+
 @pytest.mark.parametrize(
     ("servers", "domains"),
     [
