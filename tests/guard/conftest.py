@@ -17,9 +17,11 @@ _NOBODY = 65534
 def as_nobody():
     """Run a function in a child process that has given up root; return what it returned."""
 
+    from guard_apart import fork
+
     def run(function):
         reader, writer = os.pipe()
-        child = os.fork()
+        child = fork()
         if not child:
             try:
                 os.setresgid(_NOBODY, _NOBODY, _NOBODY)
