@@ -22,12 +22,19 @@ def hosts(lab):
 
 
 @pytest.fixture
+def patience(monkeypatch):
+    """A sender that keeps to its connection for longer than a cut is likely to last, however busy the machine is."""
+    monkeypatch.setattr("rhp.lab.lasting.PATIENCE", 10.0)
+
+
+@pytest.fixture
 def transfer(lab, hosts):
     made = lab.keep(LastingTransfer(*hosts, outer(2)))
     made.progress(SOME, 30)
     return made
 
 
+@pytest.mark.usefixtures("patience")
 def test_it_goes_on_over_the_same_connection_after_a_moment(transfer, hosts):
     hosts[0].ip(f"link set {PORT} down", f"link set {PORT} up")
     transfer.progress(SOME, 30)

@@ -20,9 +20,13 @@ def on_loopback(six, port, reuse):
 
 
 def four_ports():
-    """UDP ports that are free, below those of which the kernel gives anybody one who asks for any."""
-    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    candidates = random.sample(range(max(1024, lowest - 20_000), lowest), 1000)
+    """UDP ports that are free, below those of which the kernel gives anybody one who asks for any.
+
+    Where it gives the lowest ones, they are above them, and where it gives all, among them.
+    """
+    lowest, highest = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+    ranges = range(max(1024, lowest - 20_000), lowest), range(highest + 1, 65_536), range(lowest, highest + 1)
+    candidates = [port for ports in ranges for port in random.sample(ports, min(1000, len(ports)))]
     found = []
     with contextlib.ExitStack() as held:
         for port in candidates:

@@ -235,7 +235,12 @@ def test_signals_end_the_node(configured, number):
         guard.close()
         assert guard.asked[-1] == ReleaseAll()
 
-    asyncio.run(asyncio.wait_for(body(), 120))
+    before = signal.getsignal(number)
+    try:
+        asyncio.run(asyncio.wait_for(body(), 120))
+    finally:
+        # The loop leaves SIGTERM to the kernel, and with it the end of the tests.
+        signal.signal(number, before)
 
 
 def test_down_ends_the_node_and_returns_when_all_is_taken_back(configured, run):
