@@ -75,8 +75,9 @@ def storm_until_limited(rig, peer, destination):
 
     def again():
         nonlocal sent
-        storm(peer, 100, destination)
-        sent += 100
+        # As many as a small queue holds: while the lane is waited for, the peer's share grows.
+        storm(peer, 400, destination)
+        sent += 400
         rig.settle_sockets()
         rig.tap.pending()
         return rig.count("drop-flood-limit")
