@@ -52,7 +52,7 @@ class IdentityPattern:
     def parse(cls, text: str) -> IdentityPattern:
         """Read the `remote.id` of a connection; ValueError with a sentence when it is none."""
         text = text.strip()
-        if text in ("%any", "*"):
+        if text in _ANY_TEXTS:
             return cls("%any")
         if text == "%null":
             return cls(text, "null")

@@ -63,6 +63,13 @@ def test_a_whole_name_and_its_parts_are_two_patterns():
     assert whole.specificity > parts.specificity
 
 
+@pytest.mark.parametrize("read", [IdentityPattern.parse, IdentityPattern.rule])
+@pytest.mark.parametrize("text", ["%any", "*", "any"])
+def test_everybody_is_written_alike_for_a_connection_and_for_a_realm(text, read):
+    assert read(text) == IdentityPattern.parse("%any")
+    assert read(text).kind == "any"
+
+
 def test_more_parts_are_narrower_and_a_value_is_narrower_than_any():
     rules = ["%any", "O=*", "O=x", "O=x, OU=*", "O=x, OU=y", "O=x, OU=y, CN=z"]
     ranks = [IdentityPattern.rule(rule).specificity for rule in rules]
