@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rhp.config.invitation import Invitation
 
 AUTH = ("certificate", "psk")
+_NEW_CA = "for one more client run rhp init invite NAME. --force makes a new CA, and no client invited so far gets in"
 
 _yes = click.option("-y", "--yes", is_flag=True, help="Ask nothing, and take the default of what is not given")
 _force = click.option("--force", is_flag=True, help="Write over files that are there")
@@ -62,14 +63,15 @@ def gateway(
     """Write a gateway's first configuration, and an invitation for its first client
 
     Asks for what is not given. With certificates it makes a CA, and rhp init invite makes further invitations; a shared
-    key is for one client alone. Nothing that is there already is written over without --force.
+    key is for one client alone. Nothing that is there already is written over without --force. With it
+    there is a new CA, and no client invited so far gets in.
 
     \b
     Example: rhp init gateway
              rhp init gateway --name vpn.example.org --pool 10.88.0.0/24 --yes
     """
     from rhp.cli.firstkeys import certified_gateway, gateway_with_key
-    from rhp.config.first import Plan, networks_behind, pool_network
+    from rhp.config.first import CA_KEY, Plan, networks_behind, pool_network
     from rhp.config.invitation import client_name, host_name, host_to_call
 
     talk = Dialogue(yes)
@@ -85,7 +87,8 @@ def gateway(
     make = gateway_with_key if proof == "psk" else certified_gateway
     files, invitation = make(plan, first, config_file.name)
     name_of_it = _invitation_name(invitation)
-    _write(config_file, {**files, name_of_it: NewFile(invitation.text().encode(), secret=True)}, force)
+    lost = f"; {_NEW_CA}" if CA_KEY in files and (config_file.absolute().parent / CA_KEY).exists() else ""
+    _write(config_file, {**files, name_of_it: NewFile(invitation.text().encode(), secret=True)}, force, lost)
     click.echo(f"wrote {config_file} and the keys beside it")
     _tell_invitation(config_file.parent / name_of_it, invitation, show)
     _tell_next(config_file)
@@ -187,14 +190,17 @@ def _text_of(invitation: Path) -> str:
         fail(f"{invitation} cannot be read: {error.strerror or error}")
 
 
-def _write(config_file: Path, files: Mapping[str, NewFile], force: bool, *, check: bool = True) -> None:
-    """Put the files beside the configuration, once it has been seen that they make a good one."""
+def _write(config_file: Path, files: Mapping[str, NewFile], force: bool, lost: str = "", *, check: bool = True) -> None:
+    """Put the files beside the configuration, once it has been seen that they make a good one.
+
+    `lost` ends the sentence about a file that is there: what --force costs beyond that file.
+    """
     from rhp.config.errors import ConfigError
     from rhp.config.loading import load
 
     folder = config_file.absolute().parent
     if not force and (there := taken(folder, files)):
-        fail(f"{there[0]} exists already; nothing was written (--force writes over it)")
+        fail(f"{there[0]} exists already; nothing was written (--force writes over it){lost}")
     try:
         with Draft(folder, files) as draft:
             if check:

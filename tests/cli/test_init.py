@@ -143,7 +143,9 @@ def test_nothing_is_written_over_without_force(rhp, made, auth):
     line = ("init", "gateway", "--name", "vpn.example.org", "--yes", "--auth", auth, "-c", gate / "rhp.toml")
     result = rhp(*line)
     assert result.exit_code == 1
-    assert result.output.endswith("exists already; nothing was written (--force writes over it)\n")
+    assert "exists already; nothing was written (--force writes over it)" in result.output
+    assert ("--force makes a new CA, and no client invited so far gets in" in result.output) == (auth != "psk")
+    assert ("run rhp init invite NAME" in result.output) == (auth != "psk")
     assert {one: one.read_bytes() for one in gate.rglob("*") if one.is_file()} == before
     # One file of them is enough, and so is a link that leads nowhere.
     for one in before:
