@@ -33,9 +33,11 @@ class CredentialFiles:
         """The same of a file that may hold revocation lists, too; none where it holds them alone."""
         return self._once(("authorities", name), lambda: self._certificates(name, lists=True))
 
-    def shared_key(self, name: str) -> bytes:
-        """The octets of a shared key's file."""
-        return self._once(("shared key", name), lambda: decode_psk(read_file(self.folder, name, secret=True)))
+    def shared_key(self, name: str, *, ppk: bool = False) -> bytes:
+        """The octets of a shared key's file, or of a PPK's."""
+        return self._once(
+            ("shared key", name, ppk), lambda: decode_psk(read_file(self.folder, name, secret=True), ppk=ppk)
+        )
 
     def key_belongs_to(self, name: str, certificate: bytes | None) -> bool:
         """Whether a private key's file belongs to a certificate (DER); without one, whether there is a key at all."""

@@ -123,18 +123,20 @@ def _shared_key(
     place = (*here, name if inline is not None else f"{name}_file")
     try:
         if inline is not None:
-            return place, decode_psk(inline.get_secret_value().encode())
+            return place, decode_psk(inline.get_secret_value().encode(), ppk=name == "ppk")
     except ValueError as error:
         findings.add(place, str(error))
-    return _read_key(place, file, files, findings) if inline is None and file is not None else (place, None)
+    if inline is not None or file is None:
+        return place, None
+    return _read_key(place, file, files, findings, ppk=name == "ppk")
 
 
 def _read_key(
-    place: tuple[str, ...], file: str, files: CredentialFiles, findings: Findings
+    place: tuple[str, ...], file: str, files: CredentialFiles, findings: Findings, *, ppk: bool = False
 ) -> tuple[tuple[str, ...], bytes | None]:
     """Where the file is named, and the key in it; None where it is wrong, which is noted."""
     try:
-        return place, files.shared_key(file)
+        return place, files.shared_key(file, ppk=ppk)
     except ValueError as error:
         findings.add(place, str(error))
     return place, None

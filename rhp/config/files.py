@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from rhp.config.suggest import nearest
-from rhp.guard.keyfile import check_mode
+from rhp.guard.keyfile import LARGEST_SECRET, check_mode, too_large
 
 _LARGEST = 1 << 20
 
@@ -18,6 +18,8 @@ def read_file(folder: Path, name: str, *, secret: bool) -> bytes:
     there the message does not repeat its name: somebody may have written the key itself in its place.
     """
     path = folder / name
+    # The guard reads secrets for itself, and takes no more than this.
+    largest = LARGEST_SECRET if secret else _LARGEST
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
@@ -26,7 +28,7 @@ def read_file(folder: Path, name: str, *, secret: bool) -> bytes:
             check_mode(str(path), status)
         with path.open("rb") as file:
             # No more than there is: room for the largest costs more than all the rest, with a thousand keys.
-            content = file.read(min(status.st_size, _LARGEST) + 1)
+            content = file.read(min(status.st_size, largest) + 1)
     except FileNotFoundError:
         hint = _neighbour(path)
         missing = f"there is no such file, as seen from {folder}" if secret else f"there is no file {path}"
@@ -38,8 +40,9 @@ def read_file(folder: Path, name: str, *, secret: bool) -> bytes:
         raise ValueError(f"{what} cannot be read: {error.strerror or 'write the name of a file'}") from None
     if not content.strip():
         raise ValueError(f"{path} is empty; write the key or certificate into it")
-    if len(content) > _LARGEST:
-        raise ValueError(f"{path} is larger than 1 MiB and cannot be a key or certificate; write another name")
+    if len(content) > largest:
+        certificate = f"{path} is larger than 1 MiB and cannot be a certificate; write another name"
+        raise ValueError(too_large(path) if secret else certificate)
     return content
 
 

@@ -174,7 +174,7 @@ def _psks(name: str, peering: Peering, folder: Path) -> list[PskSecret]:
 
 def _ppk(name: str, peering: Peering, folder: Path) -> PpkSecret:
     ppk_id = str(peering.ppk_id).encode()
-    key = decode_psk(peering.ppk.get_secret_value().encode()) if peering.ppk is not None else None
+    key = decode_psk(peering.ppk.get_secret_value().encode(), ppk=True) if peering.ppk is not None else None
     return PpkSecret(name, ppk_id, key, str(folder / str(peering.ppk_file)) if key is None else None)
 
 

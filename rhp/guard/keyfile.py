@@ -11,7 +11,7 @@ import binascii
 import os
 import stat
 
-_LARGEST_FILE = 1 << 16
+LARGEST_SECRET = 1 << 16
 
 
 def read_secret_file(path: str) -> bytes:
@@ -26,12 +26,17 @@ def read_secret_file(path: str) -> bytes:
     try:
         check_mode(path, os.fstat(descriptor))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            content = file.read(_LARGEST_FILE + 1)
+            content = file.read(LARGEST_SECRET + 1)
     finally:
         os.close(descriptor)
-    if len(content) > _LARGEST_FILE:
-        raise ValueError(f"{path} is too large for a key")
+    if len(content) > LARGEST_SECRET:
+        raise ValueError(too_large(path))
     return content
+
+
+def too_large(path: object) -> str:
+    """The sentence about a file of more than `LARGEST_SECRET` octets."""
+    return f"{path} is larger than {LARGEST_SECRET >> 10} KiB and cannot be a key; write the name of the key's file"
 
 
 def check_mode(path: str, status: os.stat_result) -> None:
@@ -45,17 +50,18 @@ def check_mode(path: str, status: os.stat_result) -> None:
         raise ValueError(f"{path} belongs to another user (uid {status.st_uid}): run chown {os.geteuid()} {path}")
 
 
-def decode_psk(text: bytes) -> bytes:
-    """Return the octets of a pre-shared key in text form; ValueError with a sentence when there are none.
+def decode_psk(text: bytes, *, ppk: bool = False) -> bytes:
+    """Return the octets of a pre-shared key, or of a PPK, in text form; ValueError with a sentence when there are none.
 
     Line ends at the end are not part of it; "0x" begins hexadecimal digits, "0s" base64 (as in swanctl), and any other
     line of text is the key itself. What is no line of text is some other file, whose octets nobody means as a key.
     """
+    noun, command = ("post-quantum preshared key", "rhp keygen ppk") if ppk else ("pre-shared key", "rhp keygen psk")
     text = text.rstrip(b"\r\n")
     if text.startswith(b"-----BEGIN "):
-        raise ValueError("this is a PEM file and not a pre-shared key; rhp keygen psk makes one")
+        raise ValueError(f"this is a PEM file and not a {noun}; {command} makes one")
     if not _is_line(text):
-        raise ValueError("a pre-shared key is one line of text; write it so, or as 0x and hexadecimal digits")
+        raise ValueError(f"a {noun} is one line of text; write it so, or as 0x and hexadecimal digits")
     try:
         if text[:2] in (b"0x", b"0X"):
             text = bytes.fromhex(text[2:].decode("ascii"))
@@ -64,9 +70,9 @@ def decode_psk(text: bytes) -> bytes:
     except (ValueError, binascii.Error):
         kind = "hexadecimal" if text[1:2] in (b"x", b"X") else "base64"
         begin = f"0{'x' if kind == 'hexadecimal' else 's'}"
-        raise ValueError(f"the pre-shared key begins with {begin} and is not valid {kind}; mend it") from None
+        raise ValueError(f"the {noun} begins with {begin} and is not valid {kind}; mend it") from None
     if not text:
-        raise ValueError("the pre-shared key is empty; rhp keygen psk makes one")
+        raise ValueError(f"the {noun} is empty; {command} makes one")
     return text
 
 

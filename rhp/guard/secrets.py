@@ -257,7 +257,7 @@ def _load_shared(entry: PskSecret | PpkSecret, what: str) -> Secret:
     if key is None:
         path = str(entry.file)
         try:
-            key = decode_psk(read_secret_file(path))
+            key = decode_psk(read_secret_file(path), ppk=isinstance(entry, PpkSecret))
         except ValueError as error:
             raise ValueError(str(error) if path in str(error) else f"{path}: {error}") from None
     if not key:
@@ -275,11 +275,13 @@ def _load_key(pem: bytes | None, file: str | None) -> SigningKey:
     except TypeError:
         raise ValueError(f"{where} is protected by a passphrase: store it without one, with mode 0600") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError(f"{where} is not a private key in PEM") from None
+        raise ValueError(f"{where} is not a private key in PEM; rhp keygen node makes one") from None
     if isinstance(key, rsa.RSAPrivateKey) and key.key_size < MINIMUM_RSA_BITS:
-        raise ValueError(f"{where} is an RSA key of {key.key_size} bits; {MINIMUM_RSA_BITS} are the least")
+        raise ValueError(
+            f"{where} is an RSA key of {key.key_size} bits; {MINIMUM_RSA_BITS} are the least; rhp keygen node makes one"
+        )
     if not isinstance(
         key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
     ):
-        raise ValueError(f"{where} is of a kind that IKE cannot sign with")
+        raise ValueError(f"{where} is of a kind that IKE cannot sign with; rhp keygen node makes one")
     return key

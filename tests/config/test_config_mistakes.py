@@ -116,7 +116,8 @@ ADDED = [
     ('ppk_id = "a\\u00e9"', "connections.office.ppk_id", 6, ["cannot name a key", "255 printable ASCII"]),
     ('ppk_file = "office.psk"', "connections.office.ppk_file", 6, ["found by its name", "ppk_id"]),
     ('ppk_id = "one"\nppk_file = "ofice.psk"', "connections.office.ppk_file", 7, ["did you mean office.psk"]),
-    ('ppk_id = "one"\nppk = "0xzz"', "connections.office.ppk", 7, ["not valid hexadecimal"]),
+    ('ppk_id = "one"\nppk = "0xzz"', "connections.office.ppk", 7, ["the post-quantum", "not valid hexadecimal"]),
+    ('ppk_id = "one"\nppk_file = "a.example.org.key"', "connections.office.ppk_file", 7, ["rhp keygen ppk"]),
     ('ppk_id = "one"\nppk_file = "office.psk"\nppk = "x"', "connections.office.ppk", 8, ["both there"]),
     ('reauth_time = "30s"', "connections.office.reauth_time", 6, ["once a minute at most"]),
     ("ppk_required = false", "connections.office.ppk_required", 6, ["there is no PPK"]),
@@ -350,6 +351,15 @@ def test_a_file_that_cannot_be_used_at_all(folder, now, content, words):
     (found,) = mistakes(path, now)
     assert found.where == ""
     assert words in found.message
+
+
+def test_a_secret_that_the_guard_would_not_read_is_refused_here(folder, written, now):
+    large = folder / "large.psk"
+    large.write_bytes(b"x" * ((1 << 16) + 1))
+    large.chmod(0o600)
+    (found,) = mistakes(written(GOOD.replace("office.psk", "large.psk")), now)
+    assert found.where == "connections.office.psk_file"
+    assert "larger than 64 KiB and cannot be a key; write the name of the key's file" in found.message
 
 
 def test_a_mistake_in_the_notation_has_its_line(written, now):

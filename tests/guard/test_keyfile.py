@@ -50,7 +50,7 @@ def test_a_link_is_followed_to_the_file_that_counts(secret_file, tmp_path):
 
 def test_a_huge_file_is_refused(secret_file):
     assert len(read_secret_file(secret_file("key", bytes(1 << 16)))) == 1 << 16
-    with pytest.raises(ValueError, match="too large"):
+    with pytest.raises(ValueError, match="larger than 64 KiB and cannot be a key; write"):
         read_secret_file(secret_file("key2", bytes((1 << 16) + 1)))
 
 
@@ -93,6 +93,13 @@ def test_text_forms_of_a_psk(text, key):
 def test_malformed_psks(text, problem):
     with pytest.raises(ValueError, match=problem):
         decode_psk(text)
+
+
+@pytest.mark.parametrize("text", [b"", b"0xzz", b"one\ntwo\n", b"-----BEGIN PRIVATE KEY-----\nx\n"])
+def test_a_malformed_ppk_is_called_one(text):
+    with pytest.raises(ValueError, match="post-quantum preshared key") as caught:
+        decode_psk(text, ppk=True)
+    assert "keygen psk" not in str(caught.value)
 
 
 @given(st.binary(min_size=1, max_size=64))
