@@ -1,11 +1,10 @@
 """What the attributes of a Configuration payload hold (RFC 7296 section 3.15.1, RFC 8598 section 4).
 
-An empty value asks, so each reader gives None for it; one that is malformed raises DecodeError. Each writer is the
-inverse of the reader beside it.
+An empty value asks, so each reader gives None for it; one that is malformed raises DecodeError. A writer is the
+inverse of the reader above it.
 """
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
 
 from rhp.wire.errors import DecodeError
@@ -23,19 +22,9 @@ def read_ip4(value: bytes) -> IPv4Address | None:
     return IPv4Address(value) if _sized(value, 4) else None
 
 
-def write_ip4(address: IPv4Address) -> bytes:
-    """Four octets."""
-    return address.packed
-
-
 def read_ip6(value: bytes) -> IPv6Address | None:
     """INTERNAL_IP6_DNS: sixteen octets."""
     return IPv6Address(value) if _sized(value, 16) else None
-
-
-def write_ip6(address: IPv6Address) -> bytes:
-    """Sixteen octets."""
-    return address.packed
 
 
 def read_interface6(value: bytes) -> IPv6Interface | None:
@@ -106,41 +95,8 @@ def write_domain(name: str) -> bytes:
     return name.encode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
-class TrustAnchor:
-    """INTERNAL_DNSSEC_TA: a DS record for the domain in front of it."""
-
-    key_tag: int
-    algorithm: int
-    digest_type: int
-    digest: bytes
-
-
-def read_trust_anchor(value: bytes) -> TrustAnchor | None:
-    """INTERNAL_DNSSEC_TA: key tag, algorithm, digest type, and a digest that is not empty."""
-    if not value:
-        return None
-    if len(value) < 5:
-        raise DecodeError(_BAD_LENGTH)
-    return TrustAnchor(int.from_bytes(value[:2]), value[2], value[3], value[4:])
-
-
-def write_trust_anchor(anchor: TrustAnchor) -> bytes:
-    """Four octets and the digest."""
-    return anchor.key_tag.to_bytes(2) + bytes((anchor.algorithm, anchor.digest_type)) + anchor.digest
-
-
-def read_supported(value: bytes) -> tuple[int, ...] | None:
-    """SUPPORTED_ATTRIBUTES: attribute types of two octets each, their reserved bit ignored."""
-    if not value:
-        return None
-    if len(value) % 2:
-        raise DecodeError(_BAD_LENGTH)
-    return tuple(int.from_bytes(value[at : at + 2]) & 0x7FFF for at in range(0, len(value), 2))
-
-
 def write_supported(types: tuple[int, ...]) -> bytes:
-    """Two octets for each."""
+    """SUPPORTED_ATTRIBUTES: attribute types of two octets each."""
     return b"".join(kind.to_bytes(2) for kind in types)
 
 
