@@ -142,7 +142,6 @@ def install(
                 sa.id,
                 sa.connection_name,
                 child.name,
-                replaces.spi_in,
                 terms.spi_in,
                 terms.spi_out,
                 terms.suite.name,

@@ -97,13 +97,12 @@ class ChildEstablished:
 
 @dataclass(frozen=True, slots=True)
 class ChildRekeyed:
-    """A lineage has a new pair; the pair whose inbound SPI is `old_spi_in` goes soon."""
+    """A lineage has a new pair; the one before it goes soon."""
 
     child_id: int
     ike_id: int
     connection: str
     child_name: str
-    old_spi_in: int
     spi_in: int
     spi_out: int
     suite: str

@@ -37,7 +37,7 @@ SAMPLES = [
     events.IkeRekeyed(1, "office", "initiator", "aes128gcm16-prfsha256-x25519"),
     events.IkeClosed(1, "office", PEER, "no-answer", Fault.NETWORK),
     events.ChildEstablished(2, 1, "office", "lan", PEER, "tunnel", 0x1000, 0xFFFFFFFF, "aes128gcm16", (), ()),
-    events.ChildRekeyed(2, 1, "office", "lan", 0x1000, 0x1001, 0x1002, "aes128gcm16"),
+    events.ChildRekeyed(2, 1, "office", "lan", 0x1001, 0x1002, "aes128gcm16"),
     events.ChildClosed(2, 1, "office", "lan", "deleted", Fault.PEER),
     events.ChildFailed(1, "office", "lan", "ts-unacceptable", "the peer refused", Fault.PEER),
     events.AuthenticationFailed(1, "office", "responder", PEER, PATH, "wrong-key", "it differs", Fault.PEER),

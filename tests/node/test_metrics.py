@@ -223,7 +223,7 @@ def test_other_events_count_for_what_they_are(path=None):
     counts = Counts()
     counts.heard(events.PathChanged(1, "office", path, path, "own-address"))
     counts.heard(events.ChildFailed(1, "office", "lan", "ts-unacceptable", "", Fault.PEER))
-    counts.heard(events.ChildRekeyed(2, 1, "office", "lan", 1, 2, 3, ""))
+    counts.heard(events.ChildRekeyed(2, 1, "office", "lan", 2, 3, ""))
     counts.heard(events.Redirected(1, "office", "x", path))
     counts.heard(events.InitiationFailed(1, "office", "closed", "", Fault.NONE))
     assert {name: dict(found) for name, found in counts.by_name.items()} == {
@@ -238,7 +238,7 @@ def test_a_histogram_of_how_long_tunnels_take(pair, run):
     async def body():
         a, b, _ = pair()
         metered = Metered(a, ())
-        event = events.ChildRekeyed(2, 1, "office", "lan", 1, 2, 3, "")
+        event = events.ChildRekeyed(2, 1, "office", "lan", 2, 3, "")
         for ms in (4.0, 30.0, 30.0, 90_000.0):
             metered.counts.heard(event, ms)
         numbers = await metered.numbers()

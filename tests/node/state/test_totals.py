@@ -103,7 +103,7 @@ def test_a_connection_is_up_while_any_of_its_peers_is(book):
 
 def test_what_happened_is_counted_by_connection(book):
     book.heard(events.IkeRekeyed(1, "office", "initiator", "suite"), 0)
-    book.heard(events.ChildRekeyed(2, 1, "office", "net", 1, 2, 3, "suite"), 0)
+    book.heard(events.ChildRekeyed(2, 1, "office", "net", 2, 3, "suite"), 0)
     book.heard(events.IkeReauthenticated(1, "office", "initiator", PEER, Path, "suite", 9), 0)
     book.heard(events.InitiationFailed(1, "office", "timeout", "", Fault.NETWORK), 0)
     book.heard(events.InitiationFailed(1, "office", "closed", "", Fault.NONE), 0)
