@@ -33,7 +33,7 @@ class Admission:
 
 
 class SpiMint:
-    """Makes IKE SPIs that bear our mark."""
+    """Makes IKE SPIs that bear our mark. The mark is no secret, and nothing rests on it but who is heard first."""
 
     __slots__ = ("_random", "key")
 
@@ -45,8 +45,3 @@ class SpiMint:
         """Eight octets, of which the first four are chance."""
         chance = self._random(_CHANCE_OCTETS)
         return chance + blake2s(chance, key=self.key, digest_size=_MARK_OCTETS).digest()
-
-    def struck(self, spi: bytes) -> bool:
-        """Whether that SPI bears our mark. It is no secret, and nothing rests on it but who is heard first."""
-        chance = spi[:_CHANCE_OCTETS]
-        return spi == chance + blake2s(chance, key=self.key, digest_size=_MARK_OCTETS).digest()
