@@ -17,7 +17,7 @@ SUBSYSTEMS: dict[str, str] = {
 }
 """Every subsystem with its meaning."""
 
-_EVENTS: dict[str, tuple[str, ...]] = {
+LISTED: dict[str, tuple[str, ...]] = {
     "ike": (
         "connecting",
         "connecting ended",
@@ -79,14 +79,10 @@ _EVENTS: dict[str, tuple[str, ...]] = {
         "settings changed",
     ),
 }
+"""The events of each but "node", which has all others."""
 
 
 @cache
 def subsystem_of(event: str) -> str:
     """The subsystem of an event of `rhp.node.vocabulary`."""
-    return next((name for name, words in _EVENTS.items() if event in words), NODE)
-
-
-def events_of(subsystem: str) -> tuple[str, ...]:
-    """The events that stand in that subsystem's list; those of "node" are all others."""
-    return _EVENTS.get(subsystem, ())
+    return next((name for name, words in LISTED.items() if event in words), NODE)
