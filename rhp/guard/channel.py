@@ -18,9 +18,6 @@ from typing import NamedTuple
 
 from rhp.guard.messages import LARGEST
 
-MOST_DESCRIPTORS = 128
-"""In one message of ours."""
-
 _KERNELS_MOST = 253
 """In one message of anybody (SCM_MAX_FD). Room for fewer would have the kernel close the rest while we read."""
 

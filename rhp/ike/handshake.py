@@ -43,7 +43,6 @@ class Handshake:
     sk_pr: Secret | None = None
     peer_hashes: frozenset[int] | None = None
     peer_chain: tuple[bytes, ...] = ()
-    peer_authorities: tuple[bytes, ...] | None = None
     id_i: IDi | None = None
     id_r: IDr | None = None
     wanted: IDr | None = None

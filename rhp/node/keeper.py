@@ -63,7 +63,6 @@ class Charge:
     held: bool
     failures: int = 0
     turn: int = 0
-    began_at: float | None = None
     retry_at: float | None = None
     no_way: bool = False
     looked_at: float = -math.inf

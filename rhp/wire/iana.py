@@ -136,13 +136,6 @@ class KeMethod(IntEnum):
     ML_KEM_1024 = 37
 
 
-class Esn(IntEnum):
-    """Transform type 5, extended sequence numbers."""
-
-    NONE = 0
-    YES = 1
-
-
 class IdType(IntEnum):
     """RFC 7296 section 3.5."""
 

@@ -48,10 +48,6 @@ class Reader:
         """Return the next two octets as a number."""
         return int.from_bytes(self.take(2), "big")
 
-    def u32(self) -> int:
-        """Return the next four octets as a number."""
-        return int.from_bytes(self.take(4), "big")
-
     def rest(self) -> bytes:
         """Return all that is left."""
         at, self._at = self._at, len(self._data)
