@@ -42,4 +42,3 @@ cdef int esp_open(
 
 # Inbound: the highest sequence number authenticated so far (64 bits with ESN).
 cdef uint64_t esp_replay_top(const esp_ctx_t* ctx) noexcept nogil
-cdef uint32_t esp_spi(const esp_ctx_t* ctx) noexcept nogil

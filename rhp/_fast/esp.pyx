@@ -169,10 +169,6 @@ cdef uint64_t esp_replay_top(const esp_ctx_t* ctx) noexcept nogil:
     return ctx.replay.top
 
 
-cdef uint32_t esp_spi(const esp_ctx_t* ctx) noexcept nogil:
-    return ctx.spi
-
-
 class EspDropped(Exception):
     """A packet was not sealed or not accepted; `reason` is the drop reason's name."""
 

@@ -17,8 +17,6 @@ ctypedef struct selectors_t:
     selector_t* items
     int count
 
-# Whether an address lies in one of the ranges, whatever the protocol.
-cdef bint selectors_hold(const selectors_t* selectors, address_t address) noexcept nogil
 # Whether source and destination of a packet each match one selector of their side.
 cdef bint selectors_match(const selectors_t* source, const selectors_t* target, const packet_t* packet) noexcept nogil
 # Whether a range is one single address, and whether it is all of its family.

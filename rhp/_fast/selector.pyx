@@ -10,14 +10,6 @@ cdef enum:
     MAX_SELECTORS = 256
 
 
-cdef bint selectors_hold(const selectors_t* selectors, address_t address) noexcept nogil:
-    cdef int index
-    for index in range(selectors.count):
-        if address_within(address, selectors.items[index].start, selectors.items[index].end):
-            return True
-    return False
-
-
 cdef bint side_matches(
     const selectors_t* selectors, const packet_t* packet, address_t address, uint16_t port,
 ) noexcept nogil:
