@@ -1,13 +1,13 @@
 """SA, KE and nonces of IKE_SA_INIT: the suite and the keys of a new IKE SA (RFC 7296 section 1.2)."""
 
-from rhp.crypto import keyexchange
-from rhp.crypto.errors import KeyExchangeFailed, NoProposalChosen
+from rhp.crypto.errors import NoProposalChosen
 from rhp.crypto.keymat import derive_ike_keys
 from rhp.crypto.proposal import accept_ike
 from rhp.crypto.suite import IkeSuite
 from rhp.ike import candidates
-from rhp.ike.errors import LocalError, PeerError
+from rhp.ike.errors import PeerError
 from rhp.ike.ike_sa import IkeSa
+from rhp.ike.negotiation import NONCE_OCTETS, agree, start
 from rhp.ike.tasks import intermediate
 from rhp.ike.tasks.cookie import restart
 from rhp.ike.tasks.notices import first_error, notify_name
@@ -17,8 +17,6 @@ from rhp.wire.iana import ExchangeType, NotifyType, Protocol
 from rhp.wire.ke import KE
 from rhp.wire.nonce import Nonce
 from rhp.wire.sa import SA, Proposal
-
-NONCE_OCTETS = 32
 
 
 @hook(ExchangeType.IKE_SA_INIT, order=20)
@@ -48,7 +46,7 @@ class InitTask(Task):
         sa, shake = turn.sa, turn.sa.shake
         proposals = sa.config.proposals
         if shake.key_exchange is None:
-            shake.key_exchange = _start(proposals[0].key_exchanges[0])
+            shake.key_exchange = start(proposals[0].key_exchanges[0])
             shake.nonce_i = turn.ctx.random(NONCE_OCTETS)
         turn.out.append(SA(tuple(proposal.to_wire(number) for number, proposal in enumerate(proposals, 1))))
         turn.out.append(KE(shake.key_exchange.method, shake.key_exchange.public))
@@ -93,7 +91,7 @@ class InitTask(Task):
             wanted = suite.key_exchange.to_bytes(2)
             raise PeerError("invalid-ke", NotifyType.INVALID_KE_PAYLOAD, data=wanted)
         shake = sa.shake
-        shake.key_exchange = _start(ke.method)
+        shake.key_exchange = start(ke.method)
         shake.nonce_i = nonce.data
         _derive(turn, suite, ke, spi_r=sa.spi_r, nonce_r=turn.ctx.random(NONCE_OCTETS))
 
@@ -123,10 +121,7 @@ def _derive(turn: Turn, suite: IkeSuite, ke: KE, *, spi_r: bytes, nonce_r: bytes
     sa, shake = turn.sa, turn.sa.shake
     if shake.key_exchange is None:
         raise RuntimeError("no key exchange is under way")
-    try:
-        shared = shake.key_exchange.agree(ke.data)
-    except KeyExchangeFailed as error:
-        raise PeerError("bad-public-value", NotifyType.INVALID_SYNTAX, detail=str(error)) from error
+    shared = agree(shake.key_exchange, ke.data)
     sa.spi_r, shake.nonce_r, shake.rounds = spi_r, nonce_r, suite.rounds
     sa.take_keys(suite, derive_ike_keys(suite, shared, shake.nonce_i, nonce_r, sa.spi_i, spi_r))
     shared.wipe()
@@ -140,12 +135,5 @@ def _other_method(turn: Turn, data: bytes) -> None:
     current = shake.key_exchange.method if shake.key_exchange is not None else -1
     if wanted not in offered or wanted == current:
         raise PeerError("bad-invalid-ke", NotifyType.INVALID_SYNTAX, detail="the peer wants a method we did not offer")
-    shake.key_exchange = _start(wanted)
+    shake.key_exchange = start(wanted)
     restart(turn)
-
-
-def _start(method: int) -> keyexchange.KeyExchange:
-    try:
-        return keyexchange.start(method)
-    except KeyExchangeFailed as error:
-        raise LocalError("no-key-exchange", str(error)) from error
