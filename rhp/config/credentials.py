@@ -33,7 +33,8 @@ SHORTEST_PSK = 16
 SHORTEST_PPK = 32
 """Octets: 256 bits, because a quantum computer makes a key worth half its bits (RFC 8784 section 6)."""
 FEWEST_OCTETS = 8
-_SOON = timedelta(days=14)
+SOON = timedelta(days=30)
+"""Before a certificate's end: when it is time for another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +174,7 @@ def _check_validity(place: Place, name: str, der: bytes, findings: Findings, now
         said = f"ended on {last:%Y-%m-%d}, and whoever needs it is refused; write one that is valid"
     elif now < first:
         said = f"begins on {first:%Y-%m-%d}, and whoever needs it is refused; set the clock, or write another one"
-    elif now + _SOON > last:
+    elif now + SOON > last:
         said = f"ends on {last:%Y-%m-%d}; renew it soon"
     else:
         return

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from rhp.config.credentials import SOON
 from rhp.config.loading import Loaded
 from rhp.diagnosis.finding import Finding, fine, problem
 from rhp.pki.certificate import certificate_names, certificate_validity
 from rhp.pki.identity import format_identity
 
 SUBJECT = "certificates"
-SOON = 30
-"""Days before a certificate's end from which on it is a problem."""
 
 
 def look(loaded: Loaded, now: datetime | None = None) -> Iterator[Finding]:
@@ -40,7 +39,7 @@ def _judge(where: str, der: bytes, now: datetime) -> Finding:
     if now > end:
         said = f"{name} ({where}) ended on {end:%Y-%m-%d}"
         return problem(SUBJECT, said, "make a new one, as with rhp keygen node, and give it to the node")
-    if days < SOON:
+    if now + SOON > end:
         said = f"{name} ({where}) ends on {end:%Y-%m-%d}, in {days} day{'' if days == 1 else 's'}"
         return problem(SUBJECT, said, "make a new one now, as with rhp keygen node")
     return fine(SUBJECT, f"{name} ({where}) is valid for {days} days")

@@ -26,7 +26,7 @@ def pki(tmp_path_factory):
         ("a.example.org", NOW - timedelta(days=1), 365),
         ("b.example.org", NOW - timedelta(days=1), 365),
         ("old.example.org", NOW - timedelta(days=9), 5),
-        ("soon.example.org", NOW - timedelta(days=1), 10),
+        ("soon.example.org", NOW - timedelta(days=1), 30),
         ("future.example.org", NOW + timedelta(days=30), 365),
     ):
         made = issue(ca, [name], began, days=days)
