@@ -7,13 +7,11 @@ from typing import Any
 
 from rhp.node.children import Lineage
 from rhp.node.choosing import matches, number
-from rhp.node.status import Sources
+from rhp.node.status import MACS_SHOWN, Sources
 from rhp.pki.identity import format_identity
+from rhp.spi.esp import TAP_PORT
 
 MOST_SHOWN = 32_768
-SHOWN = 1000
-"""As many stations as are shown where nobody asks for more, and for less where he does."""
-TAP_PORT = 0
 
 Entry = tuple[bytes, int, float, str]
 """MAC, port, age in seconds, hub; the hub is "" for the node's own."""
@@ -24,7 +22,7 @@ def picture(sources: Sources, fields: Mapping[str, str]) -> dict[str, Any]:
 
     The table is read beside the lanes, which go on learning: an entry is whole, the table as a whole is no moment's.
     """
-    most = number(fields.get("lines", str(SHOWN)), MOST_SHOWN)
+    most = number(fields.get("lines", str(MACS_SHOWN)), MOST_SHOWN)
     owners = {lineage.port: lineage for lineage in sources.children}
     names = {sa.ike_id: format_identity(sa.peer) for sa in sources.engine.status() if sa.peer is not None}
     static = {(hub.name, entry.mac) for hub in sources.hubs for entry in hub.settings.hub.static}

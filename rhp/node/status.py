@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 MACS_SHOWN = 1000
+"""As many stations as are shown where nobody asks for more, or for fewer."""
 
 
 @dataclass(slots=True)

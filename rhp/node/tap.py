@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rhp.guard.guard import Guard
 from rhp.guard.protocol import AddTapQueue, ConfigureLink, Descriptors, OpenTap, Refused
@@ -22,14 +22,11 @@ from rhp.node.journal import Journal
 from rhp.node.pseudomac import interface_mac
 from rhp.node.settings import InterfaceSettings
 from rhp.node.whereabouts import addresses_now
-
-if TYPE_CHECKING:
-    from rhp.spi.esp import DataPlane
+from rhp.spi.esp import TAP_PORT, DataPlane
 
 IpAddress = IPv4Address | IPv6Address
 
 RETRY_SECONDS = 2.0
-TAP_PORT = 0
 _MACHINE_ID = Path("/etc/machine-id")
 
 

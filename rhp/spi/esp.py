@@ -17,6 +17,9 @@ from rhp._fast.params import Encapsulation, PortKind, SaParams, Selector, Steeri
 
 __all__ = ["DataPlane", "Encapsulation", "EspProvider", "Event", "PortKind", "SaParams", "Selector", "Steering"]
 
+TAP_PORT = 0
+"""The port of a hub's TAP, in every hub."""
+
 Event = (
     tuple[Literal["ike"], str, int, str, int, bytes]
     | tuple[Literal["unknown-spi"], int, str, int, str, int]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from rhp._fast.params import PortKind
+from rhp.spi.esp import TAP_PORT
 from rhp.spi.reference.selectors import Range
 
-TAP_PORT = 0
 STATIONS = 4096
 FEWEST_STATIONS, MOST_STATIONS = 256, 32768
 MOST_PORTS = 65535

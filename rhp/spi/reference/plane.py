@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 from rhp._fast.params import Encapsulation, PortKind, SaParams, Selector
-from rhp.spi.esp import PORT_COUNTERS, Event, Frame
+from rhp.spi.esp import PORT_COUNTERS, TAP_PORT, Event, Frame
 from rhp.spi.reference.counts import added_up
-from rhp.spi.reference.hub import MOST_PORTS, STATIONS, TAP_PORT, Hub, Port, checked_mac
+from rhp.spi.reference.hub import MOST_PORTS, STATIONS, Hub, Port, checked_mac
 from rhp.spi.reference.links import Socket, TapQueue
 from rhp.spi.reference.pairs import Pair
 from rhp.spi.reference.selectors import Range

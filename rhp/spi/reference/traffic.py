@@ -12,11 +12,12 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from rhp.spi.esp import TAP_PORT
 from rhp.spi.reference import proxy, selectors
 from rhp.spi.reference.bell import Bell
 from rhp.spi.reference.copies import Copies
 from rhp.spi.reference.esp import Dropped
-from rhp.spi.reference.hub import TAP_PORT, Hub, Port
+from rhp.spi.reference.hub import Hub, Port
 from rhp.spi.reference.links import Place, Socket, TapQueue
 from rhp.spi.reference.mss import clamp
 from rhp.spi.reference.pairs import Pair
