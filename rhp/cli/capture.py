@@ -19,6 +19,7 @@ from rhp.capture.pcapng import PcapngWriter
 from rhp.capture.session import Limits, Session, Summary
 from rhp.cli.options import ask_node, config_option, control_socket, fail, output_option
 from rhp.node.control.client import ControlError
+from rhp.node.control.unknown import no_connection
 
 IpAddress = IPv4Address | IPv6Address
 _STDOUT = Path("-")
@@ -70,9 +71,9 @@ def capture(file: Path, what: str | None, force: bool, output: str, config_file:
     """
     status = ask_node(config_file, "status")
     name = chosen["connection"]
-    known = sorted(one["name"] for one in status["connections"])
+    known = [one["name"] for one in status["connections"]]
     if name is not None and name not in known:
-        fail(f"there is no connection {json.dumps(name)}; there is {', '.join(known) or 'none'}")
+        fail(no_connection(name, known))
     with _open(file, force) as opened:
         session = Session(
             PcapngWriter(opened, f"rhp {status['version']}"),

@@ -13,6 +13,7 @@ from rhp.ike.redirection import Gateway
 from rhp.ike.status import IkeStatus
 from rhp.node.control.protocol import Request
 from rhp.node.control.server import CommandRefused
+from rhp.node.control.unknown import no_connection
 from rhp.node.errors import StartError
 from rhp.node.journal import Journal
 from rhp.node.keeper import Command, Keeper
@@ -61,9 +62,7 @@ class Commands:
         if request.command == "reload":
             return await self._reload("command")
         if name not in self._connections:
-            raise CommandRefused(
-                f"there is no connection {json.dumps(name)}; there is {', '.join(sorted(self._connections))}"
-            )
+            raise CommandRefused(no_connection(name, self._connections))
         try:
             if request.command in ("redirect", "redirect-off"):
                 return self._redirect(name, request.fields.get("target"), request.fields.get("peer"))
