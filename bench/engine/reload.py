@@ -15,7 +15,6 @@ from itertools import count
 from pathlib import Path
 from statistics import median
 
-from rhp.config.nodeshare import complete
 from rhp.guard.brief import Shares
 from rhp.guard.local import LocalGuard
 from rhp.guard.reading import read_again, read_configuration
@@ -26,6 +25,7 @@ from rhp.node.journal import Journal
 from rhp.node.log import EventLog
 from rhp.node.reload import Reloader
 from rhp.node.settings import NodeSettings
+from rhp.node.share import complete
 
 PEERS = 1000
 ROUNDS = 7

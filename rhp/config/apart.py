@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from rhp.config.errors import ConfigError, Problem
 from rhp.config.loading import Loaded
-from rhp.config.nodeshare import NodeShare, divide
 from rhp.guard.brief import Brief, Mistaken, Shares
 from rhp.guard.mistake import Mistake
+from rhp.node.share import NodeShare, divide
 
 
 def apart(loaded: Loaded) -> Shares:

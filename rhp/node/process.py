@@ -16,7 +16,6 @@ import sys
 import time
 from typing import NoReturn
 
-from rhp.config.nodeshare import NodeShare, read_share
 from rhp.guard import exits, memory
 from rhp.guard.channel import Channel, Received
 from rhp.guard.kinds import Start
@@ -28,6 +27,7 @@ from rhp.node.daemon import Node
 from rhp.node.errors import StartError
 from rhp.node.log import EventLog, set_up
 from rhp.node.providers import Providers, load_algorithms, load_providers
+from rhp.node.share import NodeShare, read_share
 
 
 def main() -> None:

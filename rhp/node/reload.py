@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict, replace
 from typing import Any
 
-from rhp.config.nodeshare import complete
 from rhp.guard.brief import Revision, read_revision
 from rhp.guard.guard import Guard
 from rhp.guard.protocol import (
@@ -34,6 +33,7 @@ from rhp.node.control.server import CommandRefused
 from rhp.node.fingerprints import bind_to_secrets
 from rhp.node.journal import Journal
 from rhp.node.settings import NodeSettings
+from rhp.node.share import complete
 from rhp.wire.errors import DecodeError
 
 Follow = Callable[[NodeSettings, EngineConfig, Changes], Awaitable[list[str]]]

@@ -8,8 +8,8 @@ import pytest
 
 from rhp.config.apart import apart
 from rhp.config.loading import load
-from rhp.config.nodeshare import NodeShare, read_share
 from rhp.guard.brief import Identities, Mistaken, Shares, read, write, write_revision
+from rhp.node.share import NodeShare, read_share
 from rhp.wire.errors import DecodeError
 
 SECRET = "a secret that stands in the file"

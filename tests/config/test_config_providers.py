@@ -11,8 +11,8 @@ from rhp.config.apart import apart
 from rhp.config.describe import describe
 from rhp.config.errors import ConfigError
 from rhp.config.loading import load
-from rhp.config.nodeshare import complete
 from rhp.ike.config import EngineConfig
+from rhp.node.share import complete
 from rhp.pki.ca import create_ca
 from rhp.spi import find
 

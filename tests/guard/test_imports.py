@@ -29,7 +29,7 @@ def among(modules, names):
 )
 def test_neither_loads_what_is_the_others(script, without):
     # Lists of names that cost nothing are no rooms of the other's.
-    light = {"rhp.config.tomlfile", "rhp.config.suggest", "rhp.config", "rhp.config.nodeshare"}
+    light = {"rhp.config.tomlfile", "rhp.config.suggest", "rhp.config"}
     # Whom a shared key is for is found by the realms' patterns.
     light |= {"rhp.realm", "rhp.realm.key", "rhp.realm.pattern", "rhp.realm.table"}
     assert among(loaded(script), without) - light == set()

@@ -7,7 +7,6 @@ import typing
 
 from loopback import on_loopback, until
 
-from rhp.config.nodeshare import complete
 from rhp.config.process import read
 from rhp.guard.local import LocalGuard
 from rhp.guard.protocol import (
@@ -19,6 +18,7 @@ from rhp.guard.protocol import (
 )
 from rhp.ike.config import EngineConfig
 from rhp.node.daemon import Node
+from rhp.node.share import complete
 
 SECRET = "0123456789abcdef"
 

@@ -11,7 +11,6 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from ladder_world import child, config, connection, pubkey_side
 from spi_install import kept_tables
 
-from rhp.config.nodeshare import read_share
 from rhp.crypto import additions, algorithms, keyexchange, signature
 from rhp.crypto.additions import AdditionRefused, AeadCipher, KeyExchangeMethod, PseudoRandom, SignatureScheme
 from rhp.crypto.cipher import IkeCipher
@@ -22,6 +21,7 @@ from rhp.guard import shape
 from rhp.guard.process import _add_algorithms
 from rhp.node.errors import StartError
 from rhp.node.providers import load_algorithms
+from rhp.node.share import read_share
 from rhp.spi import find
 from rhp.wire.errors import DecodeError
 
