@@ -1,1 +1,1 @@
-"""What a peer may have once it is known who it is: inner addresses."""
+"""Who a peer is to us and what it may have: patterns of identities, their index, pools of inner addresses."""
