@@ -62,6 +62,15 @@ class World:
         """How many rekeys rhp has seen that crossed one of its own."""
         return self.node.status()["counters"]["engine"].get(f"{kind}-rekeys-crossed", 0)
 
+    def swan_asked(self):
+        """How many rekeys strongSwan has begun."""
+        return self.swan.log.read_text(errors="replace").count("generating CREATE_CHILD_SA request")
+
+    def both_have_asked(self, before):
+        """Wait until both have sent their requests, strongSwan one more than `before`."""
+        wait_until(lambda: self.swan_asked() > before, QUIET, "strongSwan's request")
+        wait_until(lambda: self.met.entry()["asks"] is not None, QUIET, "rhp's request")
+
     def up(self):
         """Have the connection, whatever happened before."""
         if not self.met.same_spis():
@@ -148,7 +157,7 @@ def both_rekey(world, path, kind):
     changes, stays = (0, 1) if kind == "child" else (1, 0)
     for _ in range(ROUNDS):
         world.rest()
-        before, crossed = world.met.spis(), world.crossed(kind)
+        before, crossed, asked = world.met.spis(), world.crossed(kind), world.swan_asked()
         with world.crossing(path):
             if kind == "child":
                 world.swan.rekey_child(world.name)
@@ -156,6 +165,7 @@ def both_rekey(world, path, kind):
             else:
                 world.swan.rekey_ike(world.name)
                 world.node.rekey_ike(world.name)
+            world.both_have_asked(asked)
         wait_until(lambda old=before: world.met.spis()[changes] != old[changes], QUIET, f"another {kind} SA")
         world.settle()
         assert world.met.spis()[stays] == before[stays]

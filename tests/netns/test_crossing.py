@@ -40,6 +40,8 @@ def test_both_rekey_at_once_and_nothing_is_lost(lab, kind):
             with net.relay.held():
                 for node in ends:
                     node.rekey_child(CONNECTION, CHILD) if kind == "child" else node.rekey_ike(CONNECTION)
+                for node in ends:
+                    node.wait_connection(CONNECTION, lambda entry: entry["asks"] is not None, SOON)
             for node, old in zip(ends, before, strict=True):
                 node.wait_connection(
                     CONNECTION, lambda entry, node=node, old=old: ident(node) != old and settled(entry), SOON
