@@ -1,6 +1,7 @@
 """iperf3 between two namespaces: one server for one test, the client's JSON as numbers."""
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -9,6 +10,9 @@ from rhp.lab.errors import LabError
 from rhp.lab.namespace import Namespace
 from rhp.lab.process import Background
 from rhp.lab.programs import find
+
+NOT_YET = ("busy running a test", "Connection refused")
+PATIENCE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,20 @@ class Iperf3:
         return UdpResult(arrived / float(total["seconds"]) / 1e3, lost / packets if packets else 1.0)
 
     def _run(self, seconds: int, options: list[str]) -> dict[str, Any]:
-        """Run one client and return its `end` object; raises `LabError` with iperf3's own words."""
+        """Run one client and return its `end` object; raises `LabError` with iperf3's own words.
+
+        A server that has not finished with the client before is tried again, for `PATIENCE` seconds.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self._run_once(seconds, options)
+            except LabError as error:
+                if not any(words in str(error) for words in NOT_YET) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+
+    def _run_once(self, seconds: int, options: list[str]) -> dict[str, Any]:
         command = [self._program, "-c", self._address, "-p", self._port, "-J", "--connect-timeout", "5000", *options]
         said = self._client.run(command, timeout=seconds + 60, check=False)
         try:

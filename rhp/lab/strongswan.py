@@ -150,11 +150,11 @@ class StrongSwan:
 
     def terminate(self, connection: str) -> None:
         """Delete the IKE SA of `connection`, with its children."""
-        self.call("--terminate", "--ike", connection, "--timeout", "5")
+        self.call("--terminate", "--ike", connection, "--timeout", "30")
 
     def terminate_child(self, child: str) -> None:
         """Delete the Child SA `child` alone."""
-        self.call("--terminate", "--child", child, "--timeout", "5")
+        self.call("--terminate", "--child", child, "--timeout", "30")
 
     def redirect(self, connection: str, gateway: str) -> None:
         """Send the peer of `connection` to another gateway (RFC 5685)."""

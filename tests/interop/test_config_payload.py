@@ -129,7 +129,7 @@ def test_who_does_not_ask_gets_no_child(feature, gateway):
         gateway.swan.load([swan(CARL, GATE, 1, child)])
         with pytest.raises(CommandFailed, match="FAILED_CP_REQUIRED"):
             gateway.swan.initiate("plain")
-        assert "address-not-asked-for" in gateway.node.process.text()
+        gateway.node.process.wait_for("address-not-asked-for", 30)
         gateway.swan.terminate("t")
 
 
@@ -146,7 +146,7 @@ def test_who_asks_a_full_pool_is_told(feature, gateway):
         gateway.swan.initiate("c1")
         with pytest.raises(CommandFailed, match="INTERNAL_ADDRESS_FAILURE"):
             gateway.swan.initiate("c2")
-        assert "no-address-left" in gateway.node.process.text()
+        gateway.node.process.wait_for("no-address-left", 30)
         # Its IKE SA stands without a child; it asks again when it begins anew.
         gateway.swan.terminate("t2")
         gateway.swan.terminate("t0")

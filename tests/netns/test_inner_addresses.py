@@ -301,7 +301,7 @@ def test_everything_goes_through_the_tunnel_but_the_tunnel_itself(lab):
     # Somebody takes away the rules that are not its own.
     for version, priority in (("-4", "5209"), ("-4", "5208"), ("-4", "5206"), ("-6", "5209")):
         world.host_a.run(["ip", version, "rule", "del", "priority", priority])
-    wait_until(lambda: sorted(rules(world.host_a).splitlines()) == stood, 5, "the rules again")
+    wait_until(lambda: sorted(rules(world.host_a).splitlines()) == stood, 30, "the rules again")
     assert reaches(world.host_a, far)
     assert reaches(world.host_a, far6)
     world.a.terminate(OFFICE)

@@ -58,7 +58,7 @@ def test_hold_mends_the_order(nodes_with):
     assert account.overtaken == 0
     assert counted["esp-packets-held"] > 100
     # On a machine that is busy with something else a packet may come after the 4 ms, and is dropped then.
-    assert account.lost <= counted["drop-overtaken"] < 150
+    assert account.lost <= counted["drop-overtaken"] < counted["esp-packets-held"] / 2
 
 
 @pytest.mark.parametrize("ordering", ["drop", "hold"])

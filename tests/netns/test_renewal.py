@@ -33,9 +33,8 @@ def test_nobody_notices(lab):
     assert lost.received == lost.sent
     wait_until(lambda: b.connection(CONNECTION)["ike_spi_i"] == spis[-1], 30, "b having the same")
     for node in (a, b):
-        entry = node.connection(CONNECTION)
+        entry = node.wait_connection(CONNECTION, lambda entry: len(entry["children"]) == 1, 30)
         assert entry["ppk"] is True
-        assert len(entry["children"]) == 1
         text = node.process.text()
         assert text.count("ike reauthenticated") == 6
         assert text.count("ike established") == text.count("child established") == 1
