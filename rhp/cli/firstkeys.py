@@ -71,7 +71,10 @@ def further_invitation(config_file: Path, client: str, address: str | None) -> I
         certificate = folder / connection["local"]["certs"][0]
         authority = Credentials((folder / CA_CERTIFICATE).read_bytes(), (folder / CA_KEY).read_bytes())
     except (TomlFileError, KeyError, IndexError, TypeError):
-        raise ValueError(f"{config_file} is not what rhp init gateway writes for clients with certificates") from None
+        raise ValueError(
+            f"{config_file} is not what rhp init gateway writes for clients with certificates; name the gateway's file "
+            "with -c, or make a key with rhp keygen node"
+        ) from None
     except OSError as error:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from None
     return _certified(name, address or _called(certificate, name) or name, client, tuple(reachable), authority)

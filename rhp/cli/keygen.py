@@ -120,7 +120,7 @@ def ca(folder: Path, name: str, days: int, key_type: str) -> None:
 
 
 @keygen.command()
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False, exists=True))
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--days", type=click.IntRange(1, 36500), default=825, show_default=True, help="Days of validity")
 @_key_type

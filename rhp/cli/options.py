@@ -97,7 +97,7 @@ def give_up(error: ControlError) -> NoReturn:
 
 def no_file(config_file: Path) -> NoReturn:
     """End because there is no such configuration file."""
-    fail(f"there is no configuration file {config_file}", exits.USAGE)
+    fail(f"there is no configuration file {config_file}; rhp init makes one, -c FILE names another", exits.USAGE)
 
 
 def show_lines(lines: Iterable[str]) -> None:

@@ -83,7 +83,9 @@ def host_name(text: str) -> str:
 def host_to_call(text: str) -> str:
     """Read the address or host name of one gateway; ValueError with a sentence when it is none."""
     if not text.isprintable():
-        raise ValueError(f"{json.dumps(text[:40])} is neither an IP address nor a host name")
+        raise ValueError(
+            f"{json.dumps(text[:40])} is neither an IP address nor a host name; write for example 192.0.2.7"
+        )
     found = remote_address(text)
     if isinstance(found, str):
         return found
@@ -106,7 +108,7 @@ def _judged(found: dict[str, object]) -> Invitation:
     if {*texts, "networks"} != names or len(texts) != len(found):
         raise ValueError("the invitation is not whole; copy it again")
     if not isinstance(networks, list) or not 1 <= len(networks) <= _MOST_NETWORKS:
-        raise ValueError("the invitation names no network behind the gateway")
+        raise ValueError("the invitation names no network behind the gateway; ask for another one")
     host_name(texts["gateway"])
     client_name(texts["client"])
     host_to_call(texts["address"])

@@ -62,7 +62,7 @@ def read_trust(
         for said in filter(None, (ended(crl, now) for crl in trust.crls)):
             findings.add((*here, "remote", "cas"), f"{said}; until then no peer of it is believed", warning=True)
         if not trust.anchors and name != FILES:
-            raise ValueError("it trusts nobody, so no peer would be believed")
+            raise ValueError("it trusts nobody, so no peer would be believed; put a CA into it")
     except ValueError as error:
         # A file that cannot be read was told with its place in `cas`.
         if name != FILES or not _told(here, findings):

@@ -126,7 +126,10 @@ def _check_capabilities(brief: Brief) -> None:
     if missing := sandbox.lacking(brief.policy, permitted()):
         names = " and ".join(f"CAP_{name}" for name in missing)
         options = " ".join(f"--cap-add {name}" for name in missing)
-        raise StartError(f"root has no {names} here; start the container with {options}")
+        raise StartError(
+            f"root has no {names} here; start the container with {options}, or put it into the CapabilityBoundingSet= "
+            "of the service's unit"
+        )
 
 
 def _add_algorithms(names: tuple[str, ...]) -> None:

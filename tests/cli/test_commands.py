@@ -192,7 +192,10 @@ def test_without_a_node_there_is_one_sentence(rhp, folder, command):
 
 def test_a_configuration_file_that_is_not_there(rhp, folder):
     result = rhp("status", "-c", folder / "none.toml")
-    assert (result.exit_code, result.output) == (2, f"rhp: there is no configuration file {folder}/none.toml\n")
+    assert (result.exit_code, result.output) == (
+        2,
+        f"rhp: there is no configuration file {folder}/none.toml; rhp init makes one, -c FILE names another\n",
+    )
     assert "this is a folder" in rhp("status", "-c", folder).output
     for content in ("[node", "a = " + "[" * 20000, "a = 1\na = 2", "\xff"):
         (folder / "rhp.toml").write_text(content, encoding="latin-1")

@@ -130,7 +130,8 @@ def test_a_gateway_with_a_shared_key_invites_nobody_else(rhp, made, tmp_path):
     result = rhp("init", "invite", "desk", "-c", gate / "rhp.toml")
     assert (result.exit_code, result.output) == (
         1,
-        f"rhp: {gate}/rhp.toml is not what rhp init gateway writes for clients with certificates\n",
+        f"rhp: {gate}/rhp.toml is not what rhp init gateway writes for clients with certificates; name the gateway's "
+        "file with -c, or make a key with rhp keygen node\n",
     )
     missing = rhp("init", "invite", "desk", "-c", tmp_path / "none.toml")
     assert missing.output == f"rhp: {tmp_path}/none.toml cannot be read: No such file or directory\n"

@@ -109,3 +109,4 @@ def test_a_node_s_certificate_needs_a_ca(rhp, tmp_path):
     result = rhp("keygen", "node", tmp_path, "a.example.org")
     assert result.exit_code == 1
     assert "rhp keygen ca" in result.output
+    assert "rhp keygen ca" in rhp("keygen", "node", tmp_path / "none", "a.example.org").output

@@ -127,7 +127,7 @@ def test_certificates_of_our_own_are_no_revocation_lists(written, folder, now):
 @pytest.mark.parametrize(
     ("store", "words"),
     [
-        (Store(), "it trusts nobody, so no peer would be believed"),
+        (Store(), "it trusts nobody, so no peer would be believed; put a CA into it"),
         (Store(["text"]), 'the certificate store "safe" gives no list of certificates in DER; mend its package'),
         (Store(None), 'the certificate store "safe" gives no list of certificates in DER; mend its package'),
         (object(), "the certificate store \"safe\" failed (AttributeError: 'object' object has no attribute 'open')"),
