@@ -41,6 +41,8 @@ def establish(sa: IkeSa, now: float) -> None:
         cancel_timers(old)
         wait = renewal.GRACE if sa.is_initiator else REAP_TIME
         old.lifetime_timer = sa.ctx.timers.start(now + wait, partial(sa.ctx.upkeep.renewed_due, old))
+        if not paths.same_ends(old.path, sa.path):
+            sa.ctx.timers.start(now, partial(sa.ctx.upkeep.renewed_elsewhere, sa))
         return
     sa.ctx.emit(IkeEstablished(sa.id, sa.connection_name, sa.role, sa.peer, sa.path, sa.agreed.name, resumed))
 

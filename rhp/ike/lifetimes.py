@@ -64,6 +64,9 @@ class Upkeep(Protocol):
     def path_due(self, sa: IkeSa, now: float) -> None:
         """A path that is preferred to the one in use may work again."""
 
+    def renewed_elsewhere(self, sa: IkeSa, now: float) -> None:
+        """The IKE SA renews one that had another path."""
+
     def came_up_elsewhere(self, sa: IkeSa, now: float) -> None:
         """An IKE SA was established over an address of ours that had gone by then."""
 

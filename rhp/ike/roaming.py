@@ -90,6 +90,16 @@ def update_predecessor(sa: IkeSa, reason: str, now: float) -> None:
         conductor.pump(old, now)
 
 
+def say_path(sa: IkeSa, now: float) -> None:
+    """The SA renews one with another path: have the peer hear once more where we are.
+
+    An update on the old one that was sent before we knew the new one has the peer take the new one along.
+    """
+    if sa.mobility is not None and leads(sa) and sa.state is IkeState.ESTABLISHED and sa.successor is None:
+        _update(sa, "own-address", now)
+        conductor.pump(sa, now)
+
+
 def try_preferred(sa: IkeSa, now: float) -> None:
     """The path in use has been kept for long enough: does the preferred one work?"""
     mobility, known = sa.mobility, paths.candidates(sa)

@@ -100,6 +100,10 @@ class TimeKeeper:
         """Try out the path that is preferred to the one in use."""
         roaming.try_preferred(sa, now)
 
+    def renewed_elsewhere(self, sa: IkeSa, now: float) -> None:
+        """The SA renews one that had another path."""
+        roaming.say_path(sa, now)
+
     def came_up_elsewhere(self, sa: IkeSa, now: float) -> None:
         """Go where we are by now."""
         roaming.look_around(sa, now)
