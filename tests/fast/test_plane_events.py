@@ -118,10 +118,8 @@ def test_a_flood_of_strangers_leaves_room_for_messages_of_sas(rig, junk, count):
     assert events[-100:] == [OF_AN_SA + bytes((number,)) for number in range(100)]
 
 
-def test_what_found_no_room_is_told_with_a_later_packet(rig):
-    """Many ports without an SA fill even the reserve; a first packet and a used-up SA must not be lost by that."""
-    peer, used = rig.peer(), rig.peer()
-    used.rekey(packet_limit=8)
+def fill(rig, peer):
+    """Leave no room in the ring, for many ports without an SA fill even the reserve; how many events that has cost."""
     rig.plane.poll_events()
     rig.pour(peer, MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)), 3000)
     for _ in range(1500):
@@ -129,7 +127,14 @@ def test_what_found_no_room_is_told_with_a_later_packet(rig):
     rig.settle()
     rig.tap.send(frame(BROADCAST, ONE))
     rig.settle()
-    lost = rig.count("drop-event-full")
+    return rig.count("drop-event-full")
+
+
+def test_what_found_no_room_is_told_with_a_later_packet(rig):
+    """Neither a first packet nor a used-up SA may be lost by that."""
+    peer, used = rig.peer(), rig.peer()
+    used.rekey(packet_limit=8)
+    lost = fill(rig, peer)
     for _ in range(20):
         rig.tap.send(frame(BROADCAST, ONE))
     peer.send_frame(frame(BROADCAST, mac(2)))
@@ -152,14 +157,7 @@ def test_what_found_no_room_is_told_with_a_later_packet(rig):
 def test_a_lost_tap_that_found_no_room_is_told_with_a_later_frame(rig):
     """Nothing but this one event has the interface made again."""
     peer = rig.peer()
-    rig.plane.poll_events()
-    rig.pour(peer, MARKER + OF_AN_SA + bytes(1000 - len(OF_AN_SA)), 3000)
-    for _ in range(1500):
-        rig.plane.add_port("ethernet")
-    rig.settle()
-    rig.tap.send(frame(BROADCAST, ONE))
-    rig.settle()
-    lost = rig.count("drop-event-full")
+    lost = fill(rig, peer)
     rig.tap.host.close()
     wait_for(lambda: rig.count("drop-event-full") > lost)
     assert not [event for event in rig.plane.poll_events(100_000) if event[0] == "tap-lost"]

@@ -87,6 +87,7 @@ def test_children_come_and_go_on_a_childless_ike_sa(world):
     ike = world.node.connection(row.name)["ike_spi_i"]
     world.node.terminate_child(row.name, CHILD)
     world.node.wait_connection(row.name, lambda entry: not entry["children"])
+    wait_until(world.meeting(row).same_children, 30, "strongSwan having no child either")
     world.swan.initiate(row.name)
     world.meeting(row).agree()
     assert world.node.connection(row.name)["ike_spi_i"] == ike

@@ -108,4 +108,4 @@ def test_the_key_of_one_realm_is_refused_in_another(feature, gateway):
         with pytest.raises(CommandFailed, match="AUTHENTICATION_FAILED"):
             gateway.swan.initiate("eve")
         assert eve not in gateway.lent()
-        assert "reason=wrong-key" in gateway.node.process.text()
+        gateway.node.process.wait_for("reason=wrong-key", 30)

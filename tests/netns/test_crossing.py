@@ -44,7 +44,7 @@ def test_both_rekey_at_once_and_nothing_is_lost(lab, kind):
                     node.wait_connection(CONNECTION, lambda entry: entry["asks"] is not None, SOON)
             for node, old in zip(ends, before, strict=True):
                 node.wait_connection(
-                    CONNECTION, lambda entry, node=node, old=old: ident(node) != old and settled(entry), SOON
+                    CONNECTION, lambda entry, node=node, old=old: settled(entry) and ident(node) != old, SOON
                 )
             stream.progress(200)
             for node in ends:
